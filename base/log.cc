@@ -1,0 +1,79 @@
+#include "base/log.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace postern::base {
+namespace {
+
+// The process's log, set once at start: the one piece of state that is not passed as a parameter, as the price of
+// threading it through every function would be paid by every reader.
+int log_socket = -1;
+uint64_t log_session = 0;
+unsigned dropped = 0;
+
+bool IsBare(char c) { return absl::ascii_isalnum(c) || absl::string_view("._:/@+,-").find(c) != absl::string_view::npos; }
+
+std::string Quote(absl::string_view value, size_t octets_max) {
+  const bool cut = value.size() > octets_max;
+  value = value.substr(0, octets_max);
+  bool bare = !value.empty() && !cut;
+  for (char c : value) bare = bare && IsBare(c);
+  if (bare) return std::string(value);
+  std::string quoted = "\"";
+  for (char c : value) {
+    if (absl::ascii_isprint(c) && c != '"' && c != '\\')
+      quoted += c;
+    else
+      absl::StrAppendFormat(&quoted, "\\x%02x", static_cast<unsigned char>(c));
+  }
+  absl::StrAppend(&quoted, "\"", cut ? "~" : "");
+  return quoted;
+}
+
+}  // namespace
+
+void SetLogSocket(int fd) { log_socket = fd; }
+void SetLogSession(uint64_t session) { log_session = session; }
+std::string QuoteLogValue(absl::string_view value) { return Quote(value, kLogValueOctetsMax); }
+
+Event::Event(absl::string_view name) : Event(name, log_session) {}
+
+Event::Event(absl::string_view name, uint64_t session) {
+  if (session != 0) absl::StrAppendFormat(&record_, "session=%08x ", session);
+  absl::StrAppend(&record_, "ev=", name);
+}
+
+Event& Event::Add(absl::string_view key, absl::string_view value) {
+  absl::StrAppend(&record_, " ", key, "=", QuoteLogValue(value));
+  return *this;
+}
+
+Event& Event::AddNumber(absl::string_view key, const std::string& number) {
+  absl::StrAppend(&record_, " ", key, "=", number);
+  return *this;
+}
+
+Event& Event::AddText(absl::string_view key, absl::string_view text) {
+  absl::StrAppend(&record_, " ", key, "=", Quote(text, kLogRecordOctetsMax / 2));
+  return *this;
+}
+
+Event::~Event() {
+  if (dropped != 0) Add("dropped", dropped);
+  if (record_.size() > kLogRecordOctetsMax) record_.resize(kLogRecordOctetsMax);
+  ssize_t sent;
+  if (log_socket >= 0) {
+    sent = send(log_socket, record_.data(), record_.size(), MSG_NOSIGNAL);
+  } else {
+    record_ += '\n';
+    sent = write(STDERR_FILENO, record_.data(), record_.size());
+  }
+  dropped = sent < 0 ? dropped + 1 : 0;
+}
+
+}  // namespace postern::base
