@@ -1,0 +1,89 @@
+// postern.toml: read once, by the supervisor, and handed down as typed values.
+#ifndef POSTERN_CONFIG_CONFIG_H_
+#define POSTERN_CONFIG_CONFIG_H_
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace postern::config {
+
+// Before TLS: may a client log in?
+enum class Plaintext { kRefuse, kAllow };
+
+// Where in the file a value stands, both from 1; 0 = it is a default.
+struct Place {
+  int line = 0;
+  int column = 0;
+};
+
+struct Listener {
+  std::string text;  // as in the file: "127.0.0.1:2110"
+  sockaddr_storage address = {};
+  socklen_t octets = 0;  // how much of `address` counts: what bind() wants
+  bool implicit_tls = false;
+  Place place;
+};
+
+struct Service {
+  std::string name;                 // [a-z0-9_-]{1,32}
+  std::string protocol;             // "pop3"
+  std::vector<Listener> listeners;  // those of `listen`, then those of `listen_tls`; at least one
+  std::string certificate, key;     // absolute
+  Plaintext plaintext = Plaintext::kRefuse;
+  std::vector<std::string> checkpassword, backend;               // program (absolute) and arguments
+  bool no_new_privs = true;                                      // for the backend
+  std::vector<std::pair<std::string, std::string>> environment;  // added to the backend's; by name
+  std::vector<std::string> capabilities;                         // lines of CAPA besides postern's own, before login
+  Place place;                                                   // of the header
+  Place certificate_place, key_place, checkpassword_place, backend_place;
+};
+
+struct Limits {
+  int sessions = 5000;
+  int sessions_per_address = 500;
+  int login_attempts = 3;                        // per session
+  absl::Duration login = absl::Seconds(60);      // from accept to a finished login
+  absl::Duration handshake = absl::Seconds(10);  // of TLS
+  absl::Duration idle = absl::Minutes(35);       // after login, no octet in either direction
+  absl::Duration drain = absl::Seconds(30);      // after TERM, for sessions that are under way
+};
+
+struct Roles {
+  std::optional<uid_t> uid_base;    // without it, the users that the policy files name
+  std::string directory, policies;  // absolute; empty = the default, which is beside the program
+  Place uid_base_place, directory_place, policies_place;
+};
+
+struct Config {
+  std::string path;  // as given: what messages begin with
+  Limits limits;
+  Roles roles;
+  std::vector<Service> services;  // at least one, in the order of the file
+};
+
+// `text` is what the file `path` holds; `path` serves messages and, made absolute, is what relative paths start from.
+// Opens nothing. InvalidArgument carries every error of the file, each a line "FILE:LINE:COLUMN: message"; a syntax
+// error hides those behind it.
+absl::StatusOr<Config> Parse(const std::string& path, absl::string_view text);
+
+// Reads the file, at most kFileOctetsMax, and parses it.
+inline constexpr int kFileOctetsMax = 1 << 20;
+absl::StatusOr<Config> Load(const std::string& path);
+
+// What can be known without starting anything or parsing PEM: certificate and key are readable regular files, the key
+// with no bit of 077 and owned by root or the caller; programs exist and can be executed. All problems, one per entry,
+// in the form that Parse gives them; empty = none.
+std::vector<std::string> CheckFiles(const Config& config);
+
+}  // namespace postern::config
+
+#endif  // POSTERN_CONFIG_CONFIG_H_
