@@ -13,23 +13,19 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "config/place.h"
 
 namespace postern::config {
 
 // Before TLS: may a client log in?
 enum class Plaintext { kRefuse, kAllow };
 
-// Where in the file a value stands, both from 1; 0 = it is a default.
-struct Place {
-  int line = 0;
-  int column = 0;
-};
-
+// IPv4-mapped IPv6 addresses do not occur, and "[::]" means IPv6 only (IPV6_V6ONLY), whatever the system's default is.
 struct Listener {
   std::string text;  // as in the file: "127.0.0.1:2110"
   sockaddr_storage address = {};
-  socklen_t octets = 0;  // how much of `address` counts: what bind() wants
-  bool implicit_tls = false;
+  socklen_t octets = 0;       // how much of `address` counts: what bind() wants
+  bool implicit_tls = false;  // TLS from the first octet
   Place place;
 };
 
@@ -41,7 +37,7 @@ struct Service {
   Plaintext plaintext = Plaintext::kRefuse;
   std::vector<std::string> checkpassword, backend;               // program (absolute) and arguments
   bool no_new_privs = true;                                      // for the backend
-  std::vector<std::pair<std::string, std::string>> environment;  // added to the backend's; by name
+  std::vector<std::pair<std::string, std::string>> environment;  // added to the backend's
   std::vector<std::string> capabilities;                         // lines of CAPA besides postern's own, before login
   Place place;                                                   // of the header
   Place certificate_place, key_place, checkpassword_place, backend_place;
@@ -70,13 +66,15 @@ struct Config {
   std::vector<Service> services;  // at least one, in the order of the file
 };
 
+// Some 150 services' worth. Also bounds the stack that a nesting of keys can take (document.h).
+inline constexpr int kFileOctetsMax = 1 << 16;
+
 // `text` is what the file `path` holds; `path` serves messages and, made absolute, is what relative paths start from.
-// Opens nothing. InvalidArgument carries every error of the file, each a line "FILE:LINE:COLUMN: message"; a syntax
+// Opens nothing. FailedPrecondition carries every error of the file, each a line "FILE:LINE:COLUMN: message"; a syntax
 // error hides those behind it.
 absl::StatusOr<Config> Parse(const std::string& path, absl::string_view text);
 
-// Reads the file, at most kFileOctetsMax, and parses it.
-inline constexpr int kFileOctetsMax = 1 << 20;
+// Reads the file and parses it.
 absl::StatusOr<Config> Load(const std::string& path);
 
 // What can be known without starting anything or parsing PEM: certificate and key are readable regular files, the key

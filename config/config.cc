@@ -1,0 +1,174 @@
+#include "config/config.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+#include "base/unique_fd.h"
+#include "config/document.h"
+#include "config/errors.h"
+#include "config/reader.h"
+#include "config/service.h"
+
+namespace postern::config {
+namespace {
+
+constexpr Reader::Range kSessions = {1, 100000};
+constexpr Reader::Range kLoginAttempts = {1, 100};
+constexpr Reader::Range kLoginSeconds = {1, 3600};
+constexpr Reader::Range kHandshakeSeconds = {1, 600};
+constexpr Reader::Range kIdleMinutes = {10, 10080};  // RFC 1939 §3: not under 10 minutes; a week
+constexpr Reader::Range kDrainSeconds = {0, 3600};
+constexpr int kRoles = 5;                            // each has a uid of its own, from uid_base upward
+constexpr Reader::Range kUidBase = {1, 4294967290};  // the fifth may not be 2^32-1, which means "leave it"
+constexpr int64_t kSharedUids[] = {65534, 65535};    // nobody, and the 16-bit "leave it"
+
+// For hints only: what is known is what the readers ask for (config_test.cc holds the two together).
+constexpr Home kHomes[] = {
+    {"sessions", "limits"},          {"sessions_per_address", "limits"},
+    {"login_attempts", "limits"},    {"login_seconds", "limits"},
+    {"handshake_seconds", "limits"}, {"idle_minutes", "limits"},
+    {"drain_seconds", "limits"},     {"uid_base", "roles"},
+    {"directory", "roles"},          {"policies", "roles"},
+    {"protocol", "service.NAME"},    {"listen", "service.NAME"},
+    {"listen_tls", "service.NAME"},  {"certificate", "service.NAME"},
+    {"key", "service.NAME"},         {"plaintext", "service.NAME"},
+    {"login", "service.NAME"},       {"checkpassword", "service.NAME"},
+    {"backend", "service.NAME"},     {"no_new_privs", "service.NAME"},
+    {"environment", "service.NAME"}, {"capabilities", "service.NAME"},
+};
+
+void ReadLimits(const Value& table, Limits& limits, Errors& errors) {
+  Reader reader(table, "limits", errors);
+  Place per_address_place;
+  const bool sessions_good = reader.Integer("sessions", kSessions, &limits.sessions);
+  reader.Integer("sessions_per_address", kSessions, &limits.sessions_per_address, &per_address_place);
+  reader.Integer("login_attempts", kLoginAttempts, &limits.login_attempts);
+  reader.Duration("login_seconds", kLoginSeconds, absl::Seconds(1), &limits.login);
+  reader.Duration("handshake_seconds", kHandshakeSeconds, absl::Seconds(1), &limits.handshake);
+  reader.Duration("idle_minutes", kIdleMinutes, absl::Minutes(1), &limits.idle);
+  reader.Duration("drain_seconds", kDrainSeconds, absl::Seconds(1), &limits.drain);
+  reader.Finish(kHomes);
+  if (limits.sessions_per_address <= limits.sessions || !sessions_good) return;
+  if (per_address_place.line == 0)
+    limits.sessions_per_address = limits.sessions;  // the default follows
+  else
+    errors.Add(per_address_place, absl::StrCat("sessions_per_address must not be more than sessions, which is ",
+                                               limits.sessions, ", not ", limits.sessions_per_address));
+}
+
+void ReadUidBase(Reader& reader, Roles& roles, Errors& errors) {
+  int64_t base = 0;
+  if (!reader.Integer("uid_base", kUidBase, &base, &roles.uid_base_place) || base == 0) return;
+  for (int64_t shared : kSharedUids)
+    if (base <= shared && shared < base + kRoles)
+      return errors.Add(roles.uid_base_place, absl::StrCat("uid_base: the roles would be the uids ", base, " to ",
+                                                           base + kRoles - 1, ", and ", shared, " is nobody's own"));
+  roles.uid_base = static_cast<uid_t>(base);
+}
+
+void ReadRoles(const Value& table, absl::string_view directory, Roles& roles, Errors& errors) {
+  Reader reader(table, "roles", errors);
+  ReadUidBase(reader, roles, errors);
+  reader.String("directory", &roles.directory, &roles.directory_place);
+  reader.String("policies", &roles.policies, &roles.policies_place);
+  for (std::string* path : {&roles.directory, &roles.policies})
+    if (!path->empty()) *path = Resolve(directory, *path);
+  reader.Finish(kHomes);
+}
+
+// Two sockets on one address: the second bind would fail, or one service hide the other.
+void ReportDuplicates(const Config& config, Errors& errors) {
+  std::vector<const Listener*> seen;
+  for (const Service& service : config.services) {
+    for (const Listener& listener : service.listeners) {
+      for (const Listener* first : seen) {
+        if (first->octets != listener.octets || memcmp(&first->address, &listener.address, listener.octets) != 0)
+          continue;
+        errors.Add(listener.place, absl::StrCat("address ", Quote(listener.text), " is already used at ",
+                                                PlaceText(config.path, first->place)));
+        break;
+      }
+      seen.push_back(&listener);
+    }
+  }
+}
+
+void ReadServices(const Value& table, absl::string_view directory, Config& config, Errors& errors) {
+  for (const Entry& entry : table.entries) {
+    if (entry.value.kind == Kind::kTable)
+      config.services.push_back(ReadService(entry, directory, kHomes, errors));
+    else
+      errors.Add(entry.key_place,
+                 absl::StrCat("[service] holds sections such as [service.pop3], not a key such as ", Quote(entry.key)));
+  }
+}
+
+void ReadSections(const Value& root, absl::string_view directory, Config& config, Errors& errors) {
+  Reader reader(root, "", errors);
+  if (const Value* log = reader.Table("log", "a section [log]")) Reader(*log, "log", errors).Finish(kHomes);
+  if (const Value* limits = reader.Table("limits", "a section [limits]")) ReadLimits(*limits, config.limits, errors);
+  if (const Value* roles = reader.Table("roles", "a section [roles]"))
+    ReadRoles(*roles, directory, config.roles, errors);
+  const Value* services = reader.Table("service", "sections such as [service.pop3]");
+  if (services != nullptr) ReadServices(*services, directory, config, errors);
+  if (!reader.Has("service") || (services != nullptr && services->entries.empty()))
+    errors.Add({}, "there is no service, that is, no section such as [service.pop3]");
+  reader.Finish(kHomes);
+  ReportDuplicates(config, errors);
+}
+
+absl::Status Failure(const std::string& path, absl::string_view what) {
+  return absl::FailedPreconditionError(absl::StrCat(Printable(path), ": ", what));
+}
+
+// Where relative paths of the file start. Links are not followed: /etc/postern/postern.toml may be one, and its
+// neighbours are meant.
+absl::StatusOr<std::string> DirectoryOf(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  if (error) return Failure(path, absl::StrCat("no absolute path: ", error.message()));
+  return absolute.parent_path().string();
+}
+
+}  // namespace
+
+absl::StatusOr<Config> Parse(const std::string& path, absl::string_view text) {
+  if (text.size() > kFileOctetsMax) return Failure(path, absl::StrCat("more than ", kFileOctetsMax, " octets"));
+  ASSIGN_OR_RETURN(const std::string directory, DirectoryOf(path));
+  const std::variant<Value, SyntaxError> document = ReadDocument(text);
+  Config config;
+  config.path = path;
+  Errors errors;
+  if (const auto* error = std::get_if<SyntaxError>(&document))
+    errors.Add(error->place, error->message);
+  else
+    ReadSections(std::get<Value>(document), directory, config, errors);
+  if (!errors.empty()) return absl::FailedPreconditionError(absl::StrJoin(errors.Lines(path), "\n"));
+  return config;
+}
+
+absl::StatusOr<Config> Load(const std::string& path) {
+  const base::UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file.valid()) return Failure(path, absl::StrCat("cannot be opened: ", strerror(errno)));
+  std::string text;
+  char buffer[4096];
+  while (text.size() <= kFileOctetsMax) {
+    const ssize_t octets = read(file.get(), buffer, sizeof buffer);
+    if (octets < 0 && errno == EINTR) continue;
+    if (octets < 0) return Failure(path, absl::StrCat("cannot be read: ", strerror(errno)));
+    if (octets == 0) break;
+    text.append(buffer, static_cast<size_t>(octets));
+  }
+  return Parse(path, text);
+}
+
+}  // namespace postern::config

@@ -1,0 +1,195 @@
+#include "config/service.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "config/address.h"
+
+namespace postern::config {
+namespace {
+
+constexpr size_t kNameOctetsMax = 32;
+constexpr size_t kCommandWordsMax = 64;
+constexpr size_t kCapabilitiesMax = 12;
+constexpr size_t kCapabilityOctetsMax = 510;  // a line of CAPA without CRLF: RFC 2449 §4
+
+constexpr absl::string_view kProtocols[] = {"pop3"};
+constexpr absl::string_view kLogins[] = {"checkpassword"};
+constexpr absl::string_view kPlaintext[] = {"refuse", "allow"};
+
+// What the launcher and checkpassword put into the backend's environment; two sources for one name would hide one of
+// them.
+constexpr absl::string_view kOwnVariables[] = {"PROTO", "USER", "HOME", "SHELL", "AUTHENTICATED", "AUTHADDR"};
+constexpr absl::string_view kOwnVariablePrefixes[] = {"TCP", "SSL_"};
+
+// These depend on the state of the session (RFC 2595 §4: STLS only before TLS) or on what the broker does itself.
+constexpr absl::string_view kOwnCapabilities[] = {"STLS", "USER", "SASL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"};
+
+template <typename Words>
+bool Contains(const Words& words, absl::string_view word) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
+bool IsServiceName(absl::string_view name) {
+  return !name.empty() && name.size() <= kNameOctetsMax && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_' || c == '-';
+  });
+}
+
+bool IsVariableName(absl::string_view name) {
+  return !name.empty() && !absl::ascii_isdigit(static_cast<unsigned char>(name[0])) &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) { return absl::ascii_isalnum(c) || c == '_'; });
+}
+
+bool IsOwnVariable(absl::string_view name) {
+  return Contains(kOwnVariables, name) ||
+         std::any_of(std::begin(kOwnVariablePrefixes), std::end(kOwnVariablePrefixes),
+                     [&](absl::string_view prefix) { return absl::StartsWith(name, prefix); });
+}
+
+// Letters, digits and hyphens, then words of printable ASCII, each behind a single space.
+bool IsCapability(absl::string_view line) {
+  const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
+  const bool tag_is_good = std::all_of(words[0].begin(), words[0].end(), [](unsigned char c) {
+    return absl::ascii_isupper(c) || absl::ascii_isdigit(c) || c == '-';
+  });
+  return tag_is_good && line.size() <= kCapabilityOctetsMax &&
+         std::all_of(words.begin(), words.end(), [](absl::string_view word) {
+           return !word.empty() && std::all_of(word.begin(), word.end(), absl::ascii_isgraph);
+         });
+}
+
+absl::string_view CapabilityTag(absl::string_view line) { return line.substr(0, line.find(' ')); }
+
+void ReadListeners(Reader& reader, absl::string_view key, bool implicit_tls, Service& service, Errors& errors) {
+  std::vector<Reader::Text> texts;
+  reader.Strings(key, &texts);
+  for (const Reader::Text& text : texts) {
+    Listener listener = {.text = text.text, .implicit_tls = implicit_tls, .place = text.place};
+    const absl::string_view problem = ReadAddress(text.text, &listener.address, &listener.octets);
+    if (problem.empty())
+      service.listeners.push_back(std::move(listener));
+    else
+      errors.Add(text.place, absl::StrCat(key, ": ", Quote(text.text), " ", problem));
+  }
+}
+
+void ReadCommand(Reader& reader, absl::string_view key, std::vector<std::string>* command, Place* place,
+                 Errors& errors) {
+  std::vector<Reader::Text> words;
+  if (!reader.Has(key) || !reader.Strings(key, &words, place)) return;
+  if (words.empty()) return errors.Add(*place, absl::StrCat(key, " must name a program, then its arguments"));
+  if (words.size() > kCommandWordsMax)
+    return errors.Add(*place, absl::StrCat(key, " must have at most ", kCommandWordsMax, " words"));
+  // No search through PATH: which program runs must not hang on the environment that postern was started in.
+  if (!absl::StartsWith(words[0].text, "/"))
+    return errors.Add(words[0].place,
+                      absl::StrCat(key, " must begin with an absolute path, not ", Quote(words[0].text)));
+  for (Reader::Text& word : words) command->push_back(std::move(word.text));
+}
+
+void ReadEnvironment(Reader& reader, Service& service, Errors& errors) {
+  const Value* table = reader.Table("environment", "a table of strings such as { NAME = \"value\" }");
+  if (table == nullptr) return;
+  for (const auto& [name, place, value] : table->entries) {
+    if (!IsVariableName(name))
+      errors.Add(place, absl::StrCat("environment: ", Quote(name),
+                                     " is not a name made of letters, digits and _, a digit not first"));
+    else if (IsOwnVariable(name))
+      errors.Add(place, absl::StrCat("environment: ", name, " is set by postern itself"));
+    else if (value.kind != Kind::kString || absl::StrContains(value.text, '\0'))
+      errors.Add(value.place, absl::StrCat("environment: ", name, " must be a string without NUL, not ", Show(value)));
+    else
+      service.environment.emplace_back(name, value.text);
+  }
+}
+
+void ReadCapabilities(Reader& reader, Service& service, Errors& errors) {
+  std::vector<Reader::Text> lines;
+  Place place;
+  reader.Strings("capabilities", &lines, &place);
+  if (lines.size() > kCapabilitiesMax)
+    errors.Add(place, absl::StrCat("capabilities must have at most ", kCapabilitiesMax, " elements"));
+  std::vector<absl::string_view> tags;
+  for (const Reader::Text& line : lines) {
+    const absl::string_view tag = CapabilityTag(line.text);
+    if (!IsCapability(line.text))
+      errors.Add(line.place, absl::StrCat("capabilities: ", Quote(line.text),
+                                          " is not a tag of A-Z, 0-9 and -, then words of printable ASCII, each behind "
+                                          "one space"));
+    else if (Contains(kOwnCapabilities, tag))
+      errors.Add(line.place, absl::StrCat("capabilities: whether ", tag, " is announced is decided by postern itself"));
+    else if (Contains(tags, tag))
+      errors.Add(line.place, absl::StrCat("capabilities: ", tag, " is given twice"));
+    else
+      service.capabilities.push_back(line.text);
+    tags.push_back(tag);
+  }
+}
+
+void ReadFile(Reader& reader, absl::string_view key, absl::string_view directory, std::string* path, Place* place) {
+  std::string text;
+  reader.String(key, &text, place);
+  if (!text.empty()) *path = Resolve(directory, text);
+}
+
+// A key that is there but wrong has been reported already.
+void ReportMissing(Reader& reader, absl::string_view section, const Service& service, Errors& errors) {
+  for (absl::string_view key : {"protocol", "certificate", "key", "checkpassword", "backend"})
+    if (!reader.Has(key)) errors.Add(service.place, absl::StrCat("[", section, "] has no ", key));
+}
+
+void ReportNoListener(const Value& table, absl::string_view section, Errors& errors) {
+  for (const Entry& entry : table.entries) {
+    const bool empty = entry.value.kind == Kind::kArray && entry.value.elements.empty();
+    if ((entry.key == "listen" || entry.key == "listen_tls") && !empty) return;
+  }
+  errors.Add(table.place, absl::StrCat("[", section, "] has no listen and no listen_tls"));
+}
+
+}  // namespace
+
+std::string Resolve(absl::string_view directory, absl::string_view path) {
+  if (absl::StartsWith(path, "/")) return std::string(path);
+  return absl::StrCat(directory, absl::EndsWith(directory, "/") ? "" : "/", path);
+}
+
+Service ReadService(const Entry& entry, absl::string_view directory, absl::Span<const Home> homes, Errors& errors) {
+  Service service;
+  service.name = entry.key;
+  service.place = entry.value.place;
+  const bool good_name = IsServiceName(service.name);
+  if (!good_name) {
+    errors.Add(entry.key_place, absl::StrCat("a service's name must be 1 to ", kNameOctetsMax,
+                                             " of a-z, 0-9, _ and -, not ", Quote(service.name)));
+  }
+  const std::string section = absl::StrCat("service.", good_name ? service.name : Quote(service.name));
+  Reader reader(entry.value, section, errors);
+  std::string login, plaintext;
+  reader.Choice("protocol", kProtocols, &service.protocol);
+  ReadListeners(reader, "listen", false, service, errors);
+  ReadListeners(reader, "listen_tls", true, service, errors);
+  ReadFile(reader, "certificate", directory, &service.certificate, &service.certificate_place);
+  ReadFile(reader, "key", directory, &service.key, &service.key_place);
+  reader.Choice("plaintext", kPlaintext, &plaintext);
+  service.plaintext = plaintext == "allow" ? Plaintext::kAllow : Plaintext::kRefuse;
+  reader.Choice("login", kLogins, &login);
+  ReadCommand(reader, "checkpassword", &service.checkpassword, &service.checkpassword_place, errors);
+  ReadCommand(reader, "backend", &service.backend, &service.backend_place, errors);
+  reader.Boolean("no_new_privs", &service.no_new_privs);
+  ReadEnvironment(reader, service, errors);
+  ReadCapabilities(reader, service, errors);
+  ReportMissing(reader, section, service, errors);
+  ReportNoListener(entry.value, section, errors);
+  reader.Finish(homes);
+  return service;
+}
+
+}  // namespace postern::config

@@ -1,0 +1,168 @@
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "config/config.h"
+#include "config/test_text.h"
+
+namespace postern::config {
+namespace {
+
+TEST(ServiceTest, NamesWhatAServiceLacks) {
+  Follow({
+      {"\n[service.s]\nlisten = []\n",
+       ":2:1: [service.s] has no protocol\n:2:1: [service.s] has no certificate\n:2:1: [service.s] has no key\n"
+       ":2:1: [service.s] has no checkpassword\n:2:1: [service.s] has no backend\n"
+       ":2:1: [service.s] has no listen and no listen_tls"},
+      {"[service.s]\nprotocol=1\nlisten=1\ncertificate=1\nkey=1\ncheckpassword=1\nbackend=1\n",
+       ":2:10: protocol must be \"pop3\" (there is no other yet), not 1\n"
+       ":3:8: listen must be an array of strings, not 1\n"
+       ":4:13: certificate must be a string, not empty and without NUL, not 1\n"
+       ":5:5: key must be a string, not empty and without NUL, not 1\n"
+       ":6:15: checkpassword must be an array of strings, not 1\n"
+       ":7:9: backend must be an array of strings, not 1"},
+      {absl::StrCat("[service]\nprotocol = 'pop3'\n", Minimal()),
+       ":2:1: [service] holds sections such as [service.pop3], not a key such as \"protocol\""},
+      {"[[service]]\n", ":1:1: service must be sections such as [service.pop3], not an array"},
+  });
+}
+
+TEST(ServiceTest, ChecksServices) {
+  const auto name = [](absl::string_view header) { return absl::StrReplaceAll(Minimal(), {{"[service.s]", header}}); };
+  const std::string longest(32, 'x');
+  Follow({
+      {name("[service.\"a b\"]"), ":1:10: a service's name must be 1 to 32 of a-z, 0-9, _ and -, not \"a b\""},
+      {name("[service.\"\"]"), ":1:10: a service's name must be 1 to 32 of a-z, 0-9, _ and -, not \"\""},
+      {name("[service.POP3]"), ":1:10: a service's name must be 1 to 32 of a-z, 0-9, _ and -, not \"POP3\""},
+      {name(absl::StrCat("[service.", longest, "]")), ""},
+      {name(absl::StrCat("[service.", longest, "x]")),
+       ":1:10: a service's name must be 1 to 32 of a-z, 0-9, _ and -, not \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\""},
+      {Minimal("plaintext = 'no'\n"), ":8:13: plaintext must be \"refuse\" or \"allow\", not \"no\""},
+      {Minimal("login = 'backend'\n"),
+       ":8:9: login must be \"checkpassword\" (there is no other yet), not \"backend\""},
+      {Minimal("no_new_privs = 1\n"), ":8:16: no_new_privs must be true or false, not 1"},
+      {absl::StrReplaceAll(Minimal(), {{"['/b']", "[]"}}), ":7:9: backend must name a program, then its arguments"},
+      {absl::StrReplaceAll(Minimal(), {{"/b", "b"}}), ":7:10: backend must begin with an absolute path, not \"b\""},
+      {absl::StrReplaceAll(Minimal(), {{"'/c'", "'/c', 1, [], \"\\u0000\""}}),
+       ":6:22: an element of checkpassword must be a string without NUL, not 1\n"
+       ":6:25: an element of checkpassword must be a string without NUL, not an array\n"
+       ":6:29: an element of checkpassword must be a string without NUL, not \"\\x00\""},
+      {absl::StrReplaceAll(Minimal(), {{"'/c'", absl::StrCat("'/c'", absl::StrJoin(std::vector<int>(64), ",'",
+                                                                                   [](std::string* out, int) {
+                                                                                     absl::StrAppend(out, "x'");
+                                                                                   })
+                                                                         .insert(0, ",'"))}}),
+       ":6:15: checkpassword must have at most 64 words"},
+  });
+}
+
+TEST(ServiceTest, ChecksAddresses) {
+  const auto address = [](absl::string_view text) {
+    return absl::StrReplaceAll(Minimal(), {{"'127.0.0.1:1'", absl::StrCat("'", text, "'")}});
+  };
+  const struct {
+    absl::string_view text, problem;
+  } kRows[] = {
+      {"1.2.3.4:65535", ""},
+      {"0.0.0.0:110", ""},
+      {"[::]:110", ""},
+      {"[2001:DB8::1]:110", ""},
+      {"", "is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\""},
+      {"110", "is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\""},
+      {"localhost:110", "is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\""},
+      {"::1:110", "is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\""},
+      {"[::1]", "is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\""},
+      {"[]:110", "is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\""},
+      {"[127.0.0.1]:110", "is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\""},
+      {"[fe80::1%lo]:110", "is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\""},
+      {"127.1:110", "is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\""},
+      {"*:110", "names no address; for all of them give both \"0.0.0.0:PORT\" and \"[::]:PORT\""},
+      {":110", "names no address; for all of them give both \"0.0.0.0:PORT\" and \"[::]:PORT\""},
+      {"1.2.3.4:", "has no port from 1 to 65535"},
+      {"1.2.3.4:0", "has no port from 1 to 65535"},
+      {"1.2.3.4:65536", "has no port from 1 to 65535"},
+      {"1.2.3.4:+110", "has no port from 1 to 65535"},
+      {"1.2.3.4:0110", "has no port from 1 to 65535"},
+      {"1.2.3.4:110 ", "has no port from 1 to 65535"},
+      {"1.2.3.4:pop3", "has no port from 1 to 65535"},
+      {"[::ffff:1.2.3.4]:110", "is an IPv4 address; write it as one"},
+  };
+  for (const auto& row : kRows) {
+    const std::string expected =
+        row.problem.empty() ? "" : absl::StrCat(kPath, ":3:9: listen: \"", row.text, "\" ", row.problem);
+    EXPECT_EQ(Problems(address(row.text)), expected) << row.text;
+  }
+}
+
+TEST(ServiceTest, RefusesOneAddressTwice) {
+  const auto second = [](absl::string_view listen) {
+    return absl::StrCat(Minimal(),
+                        absl::StrReplaceAll(Minimal(), {{"service.s", "service.t"}, {"'127.0.0.1:1'", listen}}));
+  };
+  Follow({
+      {Minimal("listen_tls=['127.0.0.1:1']\n"), ":8:13: address \"127.0.0.1:1\" is already used at FILE:3:9"},
+      {second("'127.0.0.1:1'"), ":10:9: address \"127.0.0.1:1\" is already used at FILE:3:9"},
+      {second("'[::1]:1', '[0:0::0:1]:1'"), ":10:20: address \"[0:0::0:1]:1\" is already used at FILE:10:9"},
+      {second("'0.0.0.0:1'"), ""},  // whether both can be bound is for the system to say
+      {second("'127.0.0.1:2'"), ""},
+  });
+}
+
+TEST(ServiceTest, ChecksTheEnvironment) {
+  const auto variable = [](absl::string_view text) { return Minimal(absl::StrCat("environment={", text, "}\n")); };
+  Follow({
+      {Minimal("environment=['A=b']\n"),
+       ":8:13: environment must be a table of strings such as { NAME = \"value\" }, not an array"},
+      {variable("A=1"), ":8:16: environment: A must be a string without NUL, not 1"},
+      {variable("A.B='c'"), ":8:14: environment: A must be a string without NUL, not a table"},
+      {variable("A=\"\\u0000\""), ":8:16: environment: A must be a string without NUL, not \"\\x00\""},
+      {variable("'A=B'='c'"),
+       ":8:14: environment: \"A=B\" is not a name made of letters, digits and _, a digit not first"},
+      {variable("1='c'"), ":8:14: environment: \"1\" is not a name made of letters, digits and _, a digit not first"},
+      {variable("''='c'"), ":8:14: environment: \"\" is not a name made of letters, digits and _, a digit not first"},
+      {variable("PROTO='c'"), ":8:14: environment: PROTO is set by postern itself"},
+      {variable("TCPREMOTEIP='c'"), ":8:14: environment: TCPREMOTEIP is set by postern itself"},
+      {variable("SSL_CLIENT_S_DN='c'"), ":8:14: environment: SSL_CLIENT_S_DN is set by postern itself"},
+      {variable("USER='c'"), ":8:14: environment: USER is set by postern itself"},
+      {variable("HOME='c'"), ":8:14: environment: HOME is set by postern itself"},
+      {variable("SHELL='c'"), ":8:14: environment: SHELL is set by postern itself"},
+      {variable("AUTHENTICATED='c'"), ":8:14: environment: AUTHENTICATED is set by postern itself"},
+      {variable("AUTHADDR='c'"), ":8:14: environment: AUTHADDR is set by postern itself"},
+      {variable("PATH='c', SSL='d', _a1='e', USERS='f'"), ""},
+  });
+}
+
+TEST(ServiceTest, ChecksCapabilities) {
+  const auto capability = [](absl::string_view text) { return Minimal(absl::StrCat("capabilities=[", text, "]\n")); };
+  const auto malformed = [](absl::string_view quoted) {
+    return absl::StrCat(":8:15: capabilities: ", quoted,
+                        " is not a tag of A-Z, 0-9 and -, then words of printable ASCII, each behind one space");
+  };
+  const std::string lower = malformed("\"top\""), spaces = malformed("\"TOP  a\""), last = malformed("\"TOP \""),
+                    empty = malformed("\"\""), feed = malformed("\"TOP\\r\\nSASL PLAIN\""),
+                    umlaut = malformed("\"X \\xc3\\xbc\"");
+  Follow({
+      {capability("'top'"), lower},
+      {capability("'TOP  a'"), spaces},
+      {capability("'TOP '"), last},
+      {capability("''"), empty},
+      {capability("\"TOP\\r\\nSASL PLAIN\""), feed},
+      {capability("'X \xc3\xbc'"), umlaut},
+      {capability("'TOP', 'TOP a'"), ":8:22: capabilities: TOP is given twice"},
+      {capability("'STLS'"), ":8:15: capabilities: whether STLS is announced is decided by postern itself"},
+      {capability("'USER'"), ":8:15: capabilities: whether USER is announced is decided by postern itself"},
+      {capability("'SASL PLAIN'"), ":8:15: capabilities: whether SASL is announced is decided by postern itself"},
+      {capability("'PIPELINING'"), ":8:15: capabilities: whether PIPELINING is announced is decided by postern itself"},
+      {capability("'RESP-CODES'"), ":8:15: capabilities: whether RESP-CODES is announced is decided by postern itself"},
+      {capability("'AUTH-RESP-CODE'"),
+       ":8:15: capabilities: whether AUTH-RESP-CODE is announced is decided by postern itself"},
+      {capability("'A','B','C','D','E','F','G','H','I','J','K','L'"), ""},
+      {capability("'A','B','C','D','E','F','G','H','I','J','K','L','M'"),
+       ":8:14: capabilities must have at most 12 elements"},
+      {Minimal("capabilities='TOP'\n"), ":8:14: capabilities must be an array of strings, not \"TOP\""},
+  });
+}
+
+}  // namespace
+}  // namespace postern::config
