@@ -66,7 +66,7 @@ struct Config {
   std::vector<Service> services;  // at least one, in the order of the file
 };
 
-// Some 150 services' worth. Also bounds the stack that a nesting of keys can take (document.h).
+// Some 150 services' worth.
 inline constexpr int kFileOctetsMax = 1 << 16;
 
 // `text` is what the file `path` holds; `path` serves messages and, made absolute, is what relative paths start from.

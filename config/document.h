@@ -40,9 +40,8 @@ struct SyntaxError {
   std::string message;  // printable
 };
 
-// The whole text as a table, or the first error; the parser cannot go on behind one. The depth of nested keys, and with
-// it the stack that is needed, is only bounded by the length of `text`: the caller limits it (128 KiB needs less than 8
-// MiB).
+// The whole text as a table, or the first error; the parser cannot go on behind one. Keys and values that are nested so
+// deep that the parser might exhaust its stack are such an error, too.
 std::variant<Value, SyntaxError> ReadDocument(absl::string_view text);
 
 // `value` as a message shows it: "many" in quotes, 17, true, an array, ...
