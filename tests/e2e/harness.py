@@ -1,0 +1,398 @@
+"""What every test here stands on: a postern of its own, with its own uids, ports, mailbox and configuration.
+
+run.sh starts a test file in its runfiles. Everything is made under one directory of /tmp, which mail users can reach. A test
+waits for events and conditions with a deadline, never for a time to pass.
+"""
+
+import atexit
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import eventlog
+import junit
+import pop3
+import processes
+from processes import eventually
+
+ROOT = os.geteuid() == 0
+ROLES = ("acceptor", "protocolbroker", "tlsworker", "backendlauncher", "logger")  # in the order of their uids
+BACKENDS = ("envdump", "bulk", "record", "counted")
+USER = "demo"
+MESSAGES = (
+    b"From: a@localhost\nSubject: first\n\nOne line.\n",
+    b"From: b@localhost\nSubject: second\n\n.dot\n..dots\nend\n",
+    b"From: c@localhost\nSubject: third\n\n" + b"0123456789abcde\n" * 4096,
+)
+
+
+def as_on_the_wire(message):
+    """A message as RETR sends it, dots still doubled: one element a line."""
+    return [b"." + line if line.startswith(b".") else line for line in message.splitlines()]
+
+
+class Slot:
+    """A number no other test process has at the time, for uids and ports: the holder of an abstract socket's name."""
+
+    def __init__(self):
+        for self.number in range(200):
+            self._lock = socket.socket(socket.AF_UNIX)
+            try:
+                self._lock.bind("\0postern-e2e-%d" % self.number)
+                break
+            except OSError:
+                self._lock.close()
+        else:
+            raise AssertionError("no slot is free")
+        self.uid_base = 71000 + 32 * self.number  # five for the roles
+        self.mail_uid = self.uid_base + 10 if ROOT else os.geteuid()
+        self.ordinary_uid = self.uid_base + 20
+        self._port = 10000 + 100 * self.number  # below the range the kernel takes ports from by itself
+
+    def port(self):
+        while True:
+            self._port += 1
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", self._port))
+                    return self._port
+                except OSError:
+                    pass
+
+
+class Installation:
+    """The programs as installed, courierpop3d, the backends of these tests and a certificate; once per test process."""
+
+    def __init__(self):
+        self.slot = Slot()
+        self.directory = tempfile.mkdtemp(prefix="postern-e2e-", dir="/tmp")
+        atexit.register(shutil.rmtree, self.directory, ignore_errors=True)
+        os.chmod(self.directory, 0o755)
+        os.umask(0o022)
+        self.prefix = self.path("stage")
+        subprocess.run(["tools/stage", ".", self.prefix], check=True)
+        self.postern = self.prefix + "/bin/postern"
+        courier = os.environ.get("POSTERN_COURIER") or "/var/cache/postern/courier"
+        subprocess.run(["tools/fetch-courier", courier], check=True)
+        shutil.copytree(courier, self.path("courier"), symlinks=True)
+        for name in BACKENDS:
+            shutil.copy(os.path.realpath("tests/e2e/backends/" + name), self.path(name))
+            os.chmod(self.path(name), 0o755)
+        self.cert, self.key = self.make_certificate("cert")
+
+    def path(self, name):
+        return self.directory + "/" + name
+
+    def libexec(self, name):
+        return self.prefix + "/libexec/postern/" + name
+
+    def make_certificate(self, name):
+        cert, key = self.path(name + ".pem"), self.path(name + ".key")
+        subprocess.run(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 3650 -subj /CN=localhost".split()
+            + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1", "-keyout", key, "-out", cert],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+        os.chmod(key, 0o600)
+        return cert, key
+
+    def backend(self, name, *arguments):
+        """Settings of a service whose backend is one of ours."""
+        return {"backend": [self.path(name), *arguments], "environment": None}
+
+
+_installation = None
+
+
+def installation():
+    global _installation
+    if _installation is None:
+        _installation = Installation()
+    return _installation
+
+
+def toml(value):
+    if isinstance(value, dict):
+        return "{ %s }" % ", ".join("%s = %s" % (key, toml(inner)) for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return "[%s]" % ", ".join(map(toml, value))
+    return json.dumps(value)  # strings, numbers and truth look alike in both
+
+
+def toml_sections(sections):
+    """Text of {section: {key: value}}; a value of None is left out."""
+    text = ""
+    for section, pairs in sections.items():
+        text += "[%s]\n" % section
+        text += "".join("%s = %s\n" % (key, toml(value)) for key, value in pairs.items() if value is not None)
+    return text
+
+
+class Postern:
+    """A state directory, a configuration, and `postern run` on it once start() was called."""
+
+    def __init__(self, service=None, limits=None, uid=None, arguments=()):
+        """`service` and `limits` change single keys; `uid` is the ordinary user to start as, as root only."""
+        self.installation = installation()
+        slot = self.installation.slot
+        self.uid = uid
+        self.mail_uid = slot.mail_uid if uid is None else uid
+        self.role_uids = range(slot.uid_base, slot.uid_base + len(ROLES)) if ROOT and uid is None else range(0)
+        self.arguments = list(arguments)
+        self.pass_fds = ()
+        self.password = "Pw" + secrets.token_hex(12)
+        self.secrets = [self.password]  # what no log may show
+        self.pop3, self.pop3s = slot.port(), slot.port()
+        self.directory = tempfile.mkdtemp(prefix="state-", dir=self.installation.directory)
+        os.chmod(self.directory, 0o755)
+        self.home = self.path("home")
+        self.maildir = self.home + "/Maildir"
+        self.process = self.log = None
+        self._make_state()
+        self.settings = self._settings(service or {}, limits or {})
+        self.file = self.write("postern.toml", toml_sections(self.settings))
+        if uid is not None:
+            for path in (self.directory, self.path("passwd"), self.path("key.pem")):
+                os.chown(path, uid, uid)
+        self._mounts = processes.mounts()
+
+    def path(self, name):
+        return self.directory + "/" + name
+
+    def write(self, name, text, mode=0o644):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            os.chmod(file.fileno(), mode)
+            file.write(text)
+        return self.path(name)
+
+    def _make_state(self):
+        for name in ("new", "cur", "tmp"):
+            os.makedirs(self.maildir + "/" + name)
+        for number, message in enumerate(MESSAGES, 1):
+            with open("%s/new/170000000%d.%d.localhost" % (self.maildir, number, number), "wb") as file:
+                file.write(message)
+        if ROOT:
+            for parent, directories, files in os.walk(self.home):
+                for name in [".", *directories, *files]:
+                    os.chown(os.path.join(parent, name), self.mail_uid, self.mail_uid)
+        shutil.copy(self.installation.cert, self.path("cert.pem"))
+        shutil.copy(self.installation.key, self.path("key.pem"))
+        os.chmod(self.path("key.pem"), 0o600)
+        self.cert = self.path("cert.pem")
+        self.write_passwd({USER: self.password})
+
+    def write_passwd(self, passwords):
+        lines = []
+        for user, password in passwords.items():
+            # Not yescrypt, as `checkpassword-file --hash` makes it: 300 sessions would wait for its memory.
+            hashed = subprocess.run(
+                ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            lines.append("%s:{CRYPT}%s:%d:%d::%s\n" % (user, hashed, self.mail_uid, self.mail_uid, self.home))
+        self.write("passwd", "".join(lines), 0o600)
+
+    def _settings(self, service, limits):
+        courier = self.installation.path("courier")
+        defaults = {
+            "protocol": "pop3",
+            "listen": ["127.0.0.1:%d" % self.pop3, "[::1]:%d" % self.pop3],
+            "listen_tls": ["127.0.0.1:%d" % self.pop3s, "[::1]:%d" % self.pop3s],
+            "certificate": "cert.pem",
+            "key": "key.pem",
+            "checkpassword": [self.installation.libexec("checkpassword-file"), self.path("passwd")],
+            "backend": [courier + "/bin/courierpop3d", "Maildir"],
+            "environment": {"LD_LIBRARY_PATH": courier + "/lib"},
+            "capabilities": ["TOP", "UIDL"],
+        }
+        sections = {"limits": {"sessions": 1000, "drain_seconds": 2, **limits}, "service.pop3": {**defaults, **service}}
+        if self.role_uids:
+            sections["roles"] = {"uid_base": self.role_uids[0]}
+        return sections
+
+    def become(self):
+        """What to call between fork and exec."""
+        if self.uid is not None:
+            os.setgroups([])
+            os.setgid(self.uid)
+            os.setuid(self.uid)
+
+    def launch(self):
+        self.process = subprocess.Popen(
+            [self.installation.postern, "run", *self.arguments, self.file],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            pass_fds=self.pass_fds,
+            preexec_fn=self.become,
+        )
+        self.log = eventlog.EventLog(self.process.stdout)
+
+    def start(self):
+        self.launch()
+        self.log.wait_for_line("ready")
+        return self
+
+    def check(self):
+        """`postern check` on the file as it is now: exit status and everything said."""
+        done = subprocess.run(
+            [self.installation.postern, "check", self.file],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=30,
+            check=False,
+            preexec_fn=self.become,
+        )
+        return done.returncode, done.stdout
+
+    # Clients
+
+    def trust(self, **changes):
+        return pop3.verifying(self.cert, **changes)
+
+    def connect(self, **arguments):
+        """On the port with STLS; greeted."""
+        return pop3.Client(self.pop3, **arguments).greeted()
+
+    def connect_stls(self, **arguments):
+        return self.connect(**arguments).stls(self.trust())
+
+    def connect_tls(self, **arguments):
+        """On the port with TLS from the start; greeted."""
+        return pop3.Client(self.pop3s, tls=self.trust(), **arguments).greeted()
+
+    def logged_in(self, **arguments):
+        client = self.connect_stls(**arguments)
+        client.login(USER, self.password)
+        return client
+
+    def session_of(self, client):
+        return self.log.wait("accept", address=client.local[0], port=client.local[1]).session
+
+    def messages(self):
+        """Names of the files of the mailbox, flags taken off."""
+        names = os.listdir(self.maildir + "/new") + os.listdir(self.maildir + "/cur")
+        return sorted(name.partition(":")[0] for name in names)
+
+    # Processes
+
+    def processes(self):
+        """All of this postern, backends and those whose parent has gone included."""
+        if not self.process:
+            return []
+        own = set(self.role_uids) | ({self.mail_uid} if self.role_uids else set())
+        files = (self.installation.directory + "/", self.directory + "/")
+
+        def ours(process):
+            if process.pid == os.getpid() or process.zombie():
+                return False
+            return bool(process.uids() & own) or process.program().startswith(files)
+
+        return processes.processes(ours)
+
+    def role(self, name):
+        """The role's own processes, without the workers it forked."""
+
+        def is_it(process):
+            title = process.title()
+            first = os.path.basename(title.split(" ")[0]).rstrip(":")
+            return first == name and ": session " not in title
+
+        return [process for process in self.processes() if is_it(process)]
+
+    def worker(self, name, session):
+        """The role's worker for this session."""
+        title = "%s: session " % name
+
+        def is_it(process):
+            text = process.title()
+            return text.startswith(title) and int(text[len(title) :].split(" ")[0], 16) == session
+
+        return [process for process in self.processes() if is_it(process)]
+
+    # The end
+
+    def stop(self, seconds=30):
+        """TERM, and nothing may stay. The exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.gone(seconds)
+
+    def gone(self, seconds=30):
+        """Waits for the end; after it there is no process and no mount of this postern. The exit status."""
+        status = self.process.wait(seconds)
+        eventually(lambda: not self.processes(), lambda: "processes stay: %s" % self.processes(), 5)
+        self.log.until(lambda: self.log.ended, "end of the log", 5)
+        left = processes.mounts() - self._mounts
+        if left:
+            raise AssertionError("mounts stay: %s" % left)
+        return status
+
+    def discard(self):
+        """For the end of a test, whatever happened: kills what stop() should have ended."""
+        if self.process:
+            for process in self.processes():
+                try:
+                    os.kill(process.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class PosternTest(unittest.TestCase):
+    """Base of all tests. What start() returned is stopped after the test and must end well."""
+
+    def setUp(self):
+        self.installation = installation()
+
+    def prepare(self, **settings):
+        postern = Postern(**settings)
+        self.addCleanup(postern.discard)
+        return postern
+
+    def start(self, **settings):
+        postern = self.prepare(**settings)
+        self.addCleanup(self.end, postern)
+        return postern.start()
+
+    def end(self, postern):
+        """Called after the test; a test that ended postern in another way has nothing to fear from it."""
+        ended_before = postern.process.poll() is not None
+        status = postern.stop()
+        if not ended_before:
+            self.assertEqual(status, 0, postern.log.text())
+        self.check_log(postern)
+
+    def check_log(self, postern):
+        self.assertEqual(postern.log.malformed(), [])
+        for secret in postern.secrets:
+            self.assertNotIn(secret, postern.log.text())
+
+    def assert_ok(self, reply):
+        self.assertTrue(reply.startswith(b"+OK"), reply)
+
+    def assert_err(self, reply):
+        self.assertTrue(reply.startswith(b"-ERR"), reply)
+
+    def assert_closed(self, client):
+        """The server has closed, or does so within the client's time-out, and said nothing more."""
+        self.assertEqual(client.rest(), b"")
+
+
+def main():
+    """For the end of each test file."""
+    junit.main(sys.modules["__main__"])

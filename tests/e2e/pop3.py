@@ -1,0 +1,108 @@
+"""A POP3 client that sends exactly the octets it is told to, in the segments it is told to."""
+
+import socket
+import ssl
+
+
+def verifying(cert, **changes):
+    """A context that believes in this certificate alone. `changes` are attributes to set, in order."""
+    context = ssl.create_default_context(cafile=cert)
+    for name, value in changes.items():
+        setattr(context, name, value)
+    return context
+
+
+class Client:
+    """One connection. Reads no octet past the line it returns, so that nothing can hide over the change to TLS."""
+
+    def __init__(self, port, host="127.0.0.1", source=None, tls=None, seconds=30):
+        self.sock = socket.create_connection((host, port), seconds, (source, 0) if source else None)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.local = self.sock.getsockname()
+        if tls:
+            self.handshake(tls)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.sock.close()
+
+    def handshake(self, context, name="localhost"):
+        self.sock = context.wrap_socket(self.sock, server_hostname=name, suppress_ragged_eofs=False)
+
+    def send(self, octets):
+        """One segment, and under TLS one record (up to 16 KiB)."""
+        self.sock.sendall(octets)
+
+    def line(self):
+        """The next line without its CRLF. EOFError at a clean end; under TLS ssl.SSLEOFError at one without close_notify."""
+        octets = b""
+        while not octets.endswith(b"\n"):
+            octet = self.sock.recv(1)
+            if not octet:
+                raise EOFError("the server closed after %r" % octets)
+            octets += octet
+        if not octets.endswith(b"\r\n"):
+            raise AssertionError("a line without CR: %r" % octets)
+        return octets[:-2]
+
+    def lines(self):
+        """What follows the first line of a multi-line reply."""
+        lines = []
+        while True:
+            line = self.line()
+            if line == b".":
+                return lines
+            lines.append(line)
+
+    def exactly(self, octets):
+        data = bytearray()
+        while len(data) < octets:
+            part = self.sock.recv(min(octets - len(data), 1 << 16))
+            if not part:
+                raise EOFError("the server closed %d octets early" % (octets - len(data)))
+            data += part
+        return bytes(data)
+
+    def rest(self):
+        """Everything until the server closes, however it does so."""
+        data = b""
+        try:
+            while True:
+                part = self.sock.recv(4096)
+                if not part:
+                    return data
+                data += part
+        except (ConnectionResetError, ssl.SSLEOFError):
+            return data
+
+    def command(self, octets):
+        """The first line of the reply."""
+        self.send(octets + b"\r\n")
+        return self.line()
+
+    def ok(self, octets):
+        reply = self.command(octets)
+        if not reply.startswith(b"+OK"):
+            raise AssertionError("%r was answered %r" % (octets, reply))
+        return reply
+
+    def capabilities(self):
+        self.ok(b"CAPA")
+        return [line.decode("ascii") for line in self.lines()]
+
+    def greeted(self):
+        line = self.line()
+        if not line.startswith(b"+OK"):
+            raise AssertionError("the greeting was %r" % line)
+        return self
+
+    def stls(self, context):
+        self.ok(b"STLS")
+        self.handshake(context)
+        return self
+
+    def login(self, user, password):
+        self.ok(b"USER " + user.encode())
+        return self.ok(b"PASS " + password.encode())

@@ -1,0 +1,86 @@
+"""Processes as /proc shows them."""
+
+import os
+import time
+
+
+def eventually(condition, what, seconds=20):
+    """The first true value of condition(), asked until the deadline: for what announces itself by no event."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError("not within %s s: %s" % (seconds, what() if callable(what) else what))
+        time.sleep(0.02)
+
+
+class Process:
+    """One process; what is asked of it once it has gone raises OSError (FileNotFoundError, ProcessLookupError)."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __repr__(self):
+        try:
+            return "%d %s" % (self.pid, self.title())
+        except OSError:
+            return "%d (gone)" % self.pid
+
+    def path(self, name):
+        return "/proc/%d/%s" % (self.pid, name)
+
+    def read(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def title(self):
+        return self.read("cmdline").replace(b"\0", b" ").decode("latin-1").strip()
+
+    def status(self):
+        lines = self.read("status").decode("latin-1").splitlines()
+        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+    def uids(self):
+        return {int(uid) for uid in self.status()["Uid"].split()}
+
+    def zombie(self):
+        return self.status()["State"].startswith("Z")
+
+    def program(self):
+        return os.readlink(self.path("exe")).removesuffix(" (deleted)")
+
+    def namespace(self, kind):
+        return os.readlink(self.path("ns/" + kind))
+
+    def descriptors(self):
+        """{number: what it is, as /proc/PID/fd says}"""
+        return {int(name): os.readlink(self.path("fd/" + name)) for name in os.listdir(self.path("fd"))}
+
+    def alive(self):
+        try:
+            return not self.zombie()
+        except OSError:
+            return False
+
+
+def processes(condition):
+    """Those of which condition(process) is true; a process that goes meanwhile does not count."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        process = Process(int(name))
+        try:
+            if condition(process):
+                found.append(process)
+        except OSError:
+            pass
+    return found
+
+
+def mounts():
+    """What is mounted where, as far as this namespace sees."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as lines:
+        return {(fields[4], fields[2]) for fields in (line.split() for line in lines)}
