@@ -1,0 +1,224 @@
+#ifndef POSTERN_IPC_MESSAGES_H_
+#define POSTERN_IPC_MESSAGES_H_
+
+// Every octet that crosses a border between two roles, and who may send it. A message is one fixed-size struct in one
+// packet, in host order: one machine, one build. There is no length to believe and no field to parse.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "absl/strings/string_view.h"
+
+namespace postern::ipc {
+
+inline constexpr uint16_t kVersion = 1;          // any other value ends the session: no mixed builds
+inline constexpr size_t kPayloadOctetsMax = 512;  // of the largest message; see the static_assert in channel.h
+inline constexpr size_t kFdsMax = 4;              // with one message
+
+enum class Role : uint8_t { kSupervisor, kAcceptor, kProtocolBroker, kTlsWorker, kBackendLauncher, kBegin, kLogger };
+
+enum class Type : uint16_t {
+  kReady = 1,
+  kDrain,
+  kSession,
+  kLaunchLine,
+  kStartTls,
+  kTlsStarted,
+  kLogin,
+  kLoginResult,
+  kStream,
+  kStarted,
+  kAuthenticated,
+  kExecFailed,
+};
+
+struct Header {
+  uint16_t version;
+  Type type;
+};
+static_assert(sizeof(Header) == 4 && std::is_trivially_copyable_v<Header>);
+
+// At most kOctetsMax octets of text, the rest zero. Text from a peer is checked by Valid() before anyone looks at it:
+// printable ASCII without spaces at most, so that it may go into an environment and a log.
+template <size_t kOctetsMax>
+struct Text {
+  uint16_t octets = 0;
+  char data[kOctetsMax] = {};
+
+  // Octets that are not printable ASCII become '?', a longer text is cut.
+  static Text From(absl::string_view text) {
+    Text result;
+    for (char c : text.substr(0, kOctetsMax)) result.data[result.octets++] = c > ' ' && c < 0x7f ? c : '?';
+    return result;
+  }
+  absl::string_view view() const { return absl::string_view(data, octets); }
+  bool Valid() const {
+    if (octets > kOctetsMax) return false;
+    for (char c : view())
+      if (c <= ' ' || c >= 0x7f) return false;
+    return true;
+  }
+};
+
+// Of a TCP socket. IPv4-mapped IPv6 addresses are stored as IPv4.
+struct Address {
+  uint16_t version = 0;  // 4 or 6
+  uint16_t port = 0;     // host order
+  uint8_t octets[16] = {};
+
+  bool Valid() const { return version == 4 || version == 6; }
+};
+
+// What the environment of a backend tells about TLS. All empty: clear text.
+struct TlsFacts {
+  Text<14> version;  // as OpenSSL names it, "TLSv1.3"
+  Text<62> cipher;   // "TLS_AES_256_GCM_SHA384"
+  Text<254> sni;     // server name the client asked for, if it did; RFC 6066 §3
+
+  bool Valid() const { return version.Valid() && cipher.Valid() && sni.Valid(); }
+};
+
+// A role has read its configuration, taken its descriptors and sealed itself.
+struct Ready {
+  static constexpr Type kType = Type::kReady;
+  static constexpr size_t kFds = 0;
+  uint32_t unused = 0;
+  bool Valid() const { return true; }
+};
+
+// Accept nothing more, and exit once no session is left.
+struct Drain {
+  static constexpr Type kType = Type::kDrain;
+  static constexpr size_t kFds = 0;
+  uint32_t unused = 0;
+  bool Valid() const { return true; }
+};
+
+// A client to speak with. Descriptors: the client's socket, the life pipe (held, never written), the launch line.
+struct Session {
+  static constexpr Type kType = Type::kSession;
+  static constexpr size_t kFds = 3;
+  uint64_t session;   // for the log only: it gives no right to anything
+  uint32_t listener;  // index into the configured listeners
+  uint32_t unused = 0;
+  bool Valid() const { return true; }
+};
+
+// The right to log in for one client. Descriptors: the launch line, the life pipe.
+struct LaunchLine {
+  static constexpr Type kType = Type::kLaunchLine;
+  static constexpr size_t kFds = 2;
+  uint64_t session;
+  uint32_t service;  // index into the configured services
+  Address client, server;
+  uint32_t unused = 0;
+  bool Valid() const { return client.Valid() && server.Valid(); }
+};
+
+// Speak TLS with a client. Descriptors: its socket, the plain side, the reply line, the life pipe.
+struct StartTls {
+  static constexpr Type kType = Type::kStartTls;
+  static constexpr size_t kFds = 4;
+  uint64_t session;
+  uint32_t service;
+  uint32_t unused = 0;
+  bool Valid() const { return true; }
+};
+
+// The handshake is done. End of file on the reply line instead: it failed.
+struct TlsStarted {
+  static constexpr Type kType = Type::kTlsStarted;
+  static constexpr size_t kFds = 0;
+  TlsFacts facts;
+  bool Valid() const { return facts.Valid(); }
+};
+
+// Try a login. Descriptor: a pipe with what checkpassword reads from descriptor 3.
+struct Login {
+  static constexpr Type kType = Type::kLogin;
+  static constexpr size_t kFds = 1;
+  TlsFacts facts;
+  bool Valid() const { return facts.Valid(); }
+};
+
+enum class LoginOutcome : uint32_t {
+  kAccepted = 1,      // send the stream
+  kRejected = 2,      // wrong name or password; another attempt is allowed
+  kRejectedLast = 3,  // the same, and no further attempt
+  kTemporary = 4,     // checkpassword or the system could not tell; no further attempt
+};
+
+struct LoginResult {
+  static constexpr Type kType = Type::kLoginResult;
+  static constexpr size_t kFds = 0;
+  LoginOutcome outcome;
+  bool Valid() const { return outcome >= LoginOutcome::kAccepted && outcome <= LoginOutcome::kTemporary; }
+};
+
+// Descriptor: the stream that becomes the backend's 0 and 1. From the broker through the launcher to begin.
+struct Stream {
+  static constexpr Type kType = Type::kStream;
+  static constexpr size_t kFds = 1;
+  uint32_t unused = 0;
+  bool Valid() const { return true; }
+};
+
+// 0: the backend has the stream and runs. Else: errno of its exec, and the stream is still the broker's alone.
+struct Started {
+  static constexpr Type kType = Type::kStarted;
+  static constexpr size_t kFds = 0;
+  int32_t error;
+  bool Valid() const { return error >= 0; }
+};
+
+// checkpassword has accepted and become the user. The name is for the log.
+struct Authenticated {
+  static constexpr Type kType = Type::kAuthenticated;
+  static constexpr size_t kFds = 0;
+  Text<254> user;
+  bool Valid() const { return user.Valid(); }
+};
+
+struct ExecFailed {
+  static constexpr Type kType = Type::kExecFailed;
+  static constexpr size_t kFds = 0;
+  int32_t error;
+  bool Valid() const { return error > 0; }
+};
+
+// Who may send what to whom. A send that is not a row does not compile; a receiver takes only what is one.
+struct Permit {
+  Type type;
+  Role from, to;
+};
+inline constexpr Permit kPermits[] = {
+    {Type::kReady, Role::kAcceptor, Role::kSupervisor},
+    {Type::kReady, Role::kProtocolBroker, Role::kSupervisor},
+    {Type::kReady, Role::kTlsWorker, Role::kSupervisor},
+    {Type::kReady, Role::kBackendLauncher, Role::kSupervisor},
+    {Type::kReady, Role::kLogger, Role::kSupervisor},
+    {Type::kDrain, Role::kSupervisor, Role::kAcceptor},
+    {Type::kSession, Role::kAcceptor, Role::kProtocolBroker},
+    {Type::kLaunchLine, Role::kAcceptor, Role::kBackendLauncher},
+    {Type::kStartTls, Role::kProtocolBroker, Role::kTlsWorker},
+    {Type::kTlsStarted, Role::kTlsWorker, Role::kProtocolBroker},
+    {Type::kLogin, Role::kProtocolBroker, Role::kBackendLauncher},
+    {Type::kLoginResult, Role::kBackendLauncher, Role::kProtocolBroker},
+    {Type::kStream, Role::kProtocolBroker, Role::kBackendLauncher},
+    {Type::kStream, Role::kBackendLauncher, Role::kBegin},
+    {Type::kStarted, Role::kBackendLauncher, Role::kProtocolBroker},
+    {Type::kAuthenticated, Role::kBegin, Role::kBackendLauncher},
+    {Type::kExecFailed, Role::kBegin, Role::kBackendLauncher},
+};
+
+constexpr bool Permitted(Type type, Role from, Role to) {
+  for (const Permit& permit : kPermits)
+    if (permit.type == type && permit.from == from && permit.to == to) return true;
+  return false;
+}
+
+}  // namespace postern::ipc
+
+#endif  // POSTERN_IPC_MESSAGES_H_
