@@ -1,0 +1,96 @@
+// logger: writes the log, one line for each record of a role. The kernel tells it which role and which process wrote a
+// record; the rest it only makes harmless. Nobody who runs as root reads text that came from the network.
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "ipc/channel.h"
+#include "logger/line.h"
+#include "role/role.h"
+
+namespace postern::logger {
+namespace {
+
+using base::UniqueFd;
+using ipc::Role;
+
+struct Source {
+  std::string role;
+  UniqueFd socket;  // SO_PASSCRED is on
+};
+
+absl::StatusOr<std::vector<Source>> ReadConfig(const role::Options& options, base::InheritedFds& fds) {
+  std::vector<Source> sources;
+  for (const auto& option : options) {
+    sources.push_back({option.second, fds.Take("source")});
+    if (!sources.back().socket.valid()) return absl::InvalidArgumentError("more --source than descriptors");
+  }
+  return sources;
+}
+
+pid_t SenderOf(msghdr* message) {
+  for (cmsghdr* part = CMSG_FIRSTHDR(message); part != nullptr; part = CMSG_NXTHDR(message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_CREDENTIALS) continue;
+    ucred credentials;
+    memcpy(&credentials, CMSG_DATA(part), sizeof credentials);
+    return credentials.pid;
+  }
+  return 0;
+}
+
+// Writes the next record of the source as a line. False: there is none now.
+bool CopyRecord(const Source& source) {
+  char record[base::kLogRecordOctetsMax];
+  // Room for the credentials alone: descriptors that somebody sends along do not fit and are dropped by the kernel.
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
+  iovec data = {record, sizeof record};
+  msghdr message = {};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t octets = recvmsg(source.socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (octets < 0 || (octets == 0 && message.msg_controllen == 0)) return false;
+  const std::string line = Line(source.role, SenderOf(&message), absl::string_view(record, static_cast<size_t>(octets)));
+  // A log that cannot be written is no reason to stop mail.
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+  return true;
+}
+
+absl::Status Serve(int control, const std::vector<Source>& sources) {
+  std::vector<pollfd> fds = {{control, 0, 0}};
+  for (const Source& source : sources) fds.push_back({source.socket.get(), POLLIN, 0});
+  while (true) {
+    if (poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
+    for (size_t i = 0; i < sources.size(); ++i)
+      if (fds[i + 1].revents != 0 && !CopyRecord(sources[i])) fds[i + 1].fd = -1;  // its far end is gone for good
+    if (fds[0].revents == 0) continue;
+    for (const Source& source : sources)  // what was said before the end
+      while (CopyRecord(source)) {
+      }
+    return absl::OkStatus();
+  }
+}
+
+absl::Status Run(int argc, char** argv) {
+  ASSIGN_OR_RETURN(role::Start start, role::Begin(argc, argv, {"source"}));
+  ASSIGN_OR_RETURN(const std::vector<Source> sources, ReadConfig(start.options, start.fds));
+  const ipc::Channel<Role::kLogger, Role::kSupervisor> supervisor(std::move(start.control));
+  RETURN_IF_ERROR(start.fds.Finished());
+  ASSIGN_OR_RETURN(const sandbox::Seal seal, sandbox::Seal::Prepare(start.policy, "serve"));
+  RETURN_IF_ERROR(seal.Apply());
+  RETURN_IF_ERROR(supervisor.Send(ipc::Ready{}));
+  return Serve(supervisor.fd(), sources);
+}
+
+}  // namespace
+}  // namespace postern::logger
+
+int main(int argc, char** argv) { return postern::base::Finish(postern::logger::Run(argc, argv)); }
