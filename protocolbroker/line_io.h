@@ -1,0 +1,33 @@
+#ifndef POSTERN_PROTOCOLBROKER_LINE_IO_H_
+#define POSTERN_PROTOCOLBROKER_LINE_IO_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/deadline.h"
+#include "protocolbroker/ending.h"
+
+namespace postern::protocolbroker {
+
+struct Line {
+  std::string text;  // without its line end
+  Ending ending;
+};
+
+// Takes exactly one line off the stream socket and not an octet more (design invariant: no octet is read from a stream
+// that is not consumed), so that the stream can be handed over as a descriptor after any line. A line of more than
+// `octets_max` octets, its end included, comes back as kTooLong with its beginning; the rest stays on the stream.
+// OutOfRange: end of file, with or without a begun line. DeadlineExceeded and Cancelled as role::Wait().
+absl::StatusOr<Line> ReadLine(int stream, size_t octets_max, int control, const base::Deadline& deadline);
+
+// Whether the peer has sent octets that nobody has taken yet. Takes none.
+bool MoreBuffered(int stream);
+
+// Writes all of `text`, however slowly the peer reads, until the deadline. Unavailable: the peer is gone.
+absl::Status WriteAll(int stream, absl::string_view text, int control, const base::Deadline& deadline);
+
+}  // namespace postern::protocolbroker
+
+#endif  // POSTERN_PROTOCOLBROKER_LINE_IO_H_

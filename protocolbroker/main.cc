@@ -1,0 +1,92 @@
+// protocolbroker: speaks the mail protocol in clear text, up to TLS and, inside TLS, up to login. A zygote forks one
+// worker for each session; the zygote itself never reads an octet that a client sent. Linked to no TLS library.
+
+#include <sys/socket.h>
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "ipc/channel.h"
+#include "protocolbroker/pop3_dialogue.h"
+#include "role/role.h"
+#include "role/zygote.h"
+
+namespace postern::protocolbroker {
+namespace {
+
+using ipc::Role;
+
+struct Config {
+  Limits limits;
+  int sessions = 0;
+  std::vector<Listener> listeners;
+};
+
+absl::StatusOr<Config> ReadConfig(const role::Options& options) {
+  Config config;
+  for (const auto& option : options) {
+    const std::string& name = option.first;
+    if (name == "login-seconds" || name == "handshake-seconds" || name == "sessions") {
+      ASSIGN_OR_RETURN(const int number, role::Number(option));
+      if (name == "sessions") config.sessions = number;
+      if (name == "login-seconds") config.limits.login = absl::Seconds(number);
+      if (name == "handshake-seconds") config.limits.handshake = absl::Seconds(number);
+    } else if (name == "listener") {
+      ASSIGN_OR_RETURN(const int service, role::Number(option));
+      config.listeners.push_back({static_cast<uint32_t>(service), {}});
+    } else if (config.listeners.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("--", name, " before --listener"));
+    } else if (name == "tls") {
+      config.listeners.back().pop3.implicit_tls = option.second == "implicit";
+    } else if (name == "plaintext") {
+      config.listeners.back().pop3.allow_plaintext_login = option.second == "allow";
+    } else if (name == "capability") {
+      config.listeners.back().pop3.capabilities.push_back(option.second);
+    }
+  }
+  return config;
+}
+
+absl::Status Run(int argc, char** argv) {
+  ASSIGN_OR_RETURN(role::Start start, role::Begin(argc, argv,
+                                                  {"login-seconds", "handshake-seconds", "sessions", "listener", "tls",
+                                                   "plaintext", "capability"}));
+  ASSIGN_OR_RETURN(const Config config, ReadConfig(start.options));
+  const ipc::Channel<Role::kProtocolBroker, Role::kSupervisor> supervisor(std::move(start.control));
+  ipc::Channel<Role::kProtocolBroker, Role::kAcceptor> acceptor(start.fds.Take("acceptor"));
+  const TlsChannel tls(start.fds.Take("tlsworker"));
+  RETURN_IF_ERROR(start.fds.Finished());
+
+  ASSIGN_OR_RETURN(const sandbox::Seal worker_seal, sandbox::Seal::Prepare(start.policy, "worker"));
+  ASSIGN_OR_RETURN(const sandbox::Seal zygote_seal, sandbox::Seal::Prepare(start.policy, "zygote"));
+  ASSIGN_OR_RETURN(role::Zygote zygote, role::Zygote::Make(static_cast<size_t>(config.sessions)));
+  RETURN_IF_ERROR(zygote_seal.Apply());
+  RETURN_IF_ERROR(supervisor.Send(ipc::Ready{}));
+
+  return zygote.Serve(supervisor.fd(), acceptor.fd(), [&]() -> absl::Status {
+    auto incoming = acceptor.Receive<ipc::Session>();
+    if (absl::IsUnavailable(incoming.status())) return absl::OkStatus();
+    RETURN_IF_ERROR(incoming.status());
+    const ipc::Session& session = incoming->body;
+    if (session.listener >= config.listeners.size()) return absl::InvalidArgumentError("no such listener");
+    return zygote.Fork(session.session, [&]() -> absl::Status {
+      RETURN_IF_ERROR(worker_seal.Apply());
+      acceptor.Close();
+      base::SetTitle(absl::StrFormat("protocolbroker: session %08x", session.session));
+      Client client;
+      client.session = session.session;
+      client.stream = std::move(incoming->fds[0]);
+      client.life = std::move(incoming->fds[1]);
+      client.line = ipc::Channel<Role::kProtocolBroker, Role::kBackendLauncher>(std::move(incoming->fds[2]));
+      return ServePop3(config.listeners[session.listener], config.limits, std::move(client), tls, supervisor.fd());
+    });
+  });
+}
+
+}  // namespace
+}  // namespace postern::protocolbroker
+
+int main(int argc, char** argv) { return postern::base::Finish(postern::protocolbroker::Run(argc, argv)); }

@@ -1,0 +1,186 @@
+#include "protocolbroker/pop3/machine.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+
+namespace postern::protocolbroker::pop3 {
+namespace {
+
+const Settings kStartTls = {false, false, {"TOP", "UIDL"}};
+const Settings kImplicit = {true, false, {"TOP", "UIDL"}};
+const Settings kPlaintextAllowed = {false, true, {}};
+
+// A line as a client sends it, and what must come of it. Rows of one dialogue follow one another on one machine.
+struct Row {
+  absl::string_view line;
+  Ending ending;
+  bool more;
+  absl::string_view reply;  // how the reply begins; "" is no reply
+  State next;
+  Act act;
+};
+
+constexpr State P = State::kPlain, T = State::kAwaitTls, S = State::kSecured, L = State::kAwaitLogin, C = State::kClosed;
+constexpr Ending kCrLf = Ending::kCrLf;
+
+void Follow(const char* name, Machine& machine, const std::vector<Row>& rows) {
+  SCOPED_TRACE(name);
+  for (const Row& row : rows) {
+    SCOPED_TRACE(std::string(row.line));
+    const Step step = machine.OnLine(row.line, row.ending, row.more);
+    EXPECT_TRUE(absl::StartsWith(step.reply, row.reply)) << step.reply;
+    EXPECT_EQ(step.reply.empty(), row.reply.empty()) << step.reply;
+    EXPECT_TRUE(step.reply.empty() || absl::EndsWith(step.reply, "\r\n"));
+    EXPECT_LE(std::string(step.reply).find("\r\n") + 2, 512u);  // RFC 2449 §4
+    EXPECT_EQ(step.next, row.next);
+    EXPECT_EQ(machine.state(), row.next);
+    EXPECT_EQ(step.act, row.act);
+  }
+}
+
+TEST(Pop3MachineTest, FollowsTheTableInClearText) {
+  Machine machine(kStartTls);
+  EXPECT_EQ(machine.OnConnect().reply, "+OK POP3 ready\r\n");
+  Follow("clear text, login refused", machine,
+         {
+             {"CAPA", kCrLf, false, "+OK", P, Act::kNone},
+             {"capa", kCrLf, true, "+OK", P, Act::kNone},  // pipelining is fine before STLS
+             {"CAPA x", kCrLf, false, "-ERR", P, Act::kNone},
+             {"USER demo", kCrLf, false, "-ERR STLS first", P, Act::kNone},
+             {"PASS demo", kCrLf, false, "-ERR STLS first", P, Act::kNone},
+             {"USER", kCrLf, false, "-ERR", P, Act::kNone},
+             {"APOP demo 0123", kCrLf, false, "-ERR", P, Act::kNone},
+             {"AUTH PLAIN AGRlbW8AZGVtbw==", kCrLf, false, "-ERR STLS first", P, Act::kNone},
+             {"AUTH", kCrLf, false, "-ERR", P, Act::kNone},
+             {"NOOP", kCrLf, false, "-ERR log in first", P, Act::kNone},
+             {"STAT", kCrLf, false, "-ERR log in first", P, Act::kNone},
+             {"RETR 1", kCrLf, false, "-ERR log in first", P, Act::kNone},
+             {"", kCrLf, false, "-ERR unknown", P, Act::kNone},
+             {" STLS", kCrLf, false, "-ERR unknown", P, Act::kNone},
+             {"STLSX", kCrLf, false, "-ERR unknown", P, Act::kNone},
+             {"EHLO x", kCrLf, false, "-ERR unknown", P, Act::kNone},
+             {"GET / HTTP/1.1", kCrLf, false, "-ERR unknown", P, Act::kNone},
+             {"QUIT now", kCrLf, false, "-ERR", P, Act::kNone},
+             {"STLS now", kCrLf, false, "-ERR STLS takes no argument", P, Act::kNone},
+             {"STLS ", kCrLf, false, "-ERR STLS takes no argument", P, Act::kNone},  // class 3 of STARTTLS faults
+             {"STLS", Ending::kBareLf, false, "-ERR a line ends", P, Act::kNone},
+             {"STLS\rCAPA", kCrLf, false, "-ERR control", P, Act::kNone},
+             {absl::string_view("STLS\0", 5), kCrLf, false, "-ERR control", P, Act::kNone},
+             {"stls", kCrLf, false, "+OK begin TLS", T, Act::kStartTls},
+         });
+}
+
+TEST(Pop3MachineTest, OctetsBehindStlsEndTheSession) {
+  Machine machine(kStartTls);
+  machine.OnConnect();
+  Follow("CVE-2011-0411 class", machine, {{"STLS", kCrLf, true, "-ERR", C, Act::kClose}});
+  Machine again(kStartTls);
+  again.OnConnect();
+  EXPECT_STREQ(again.OnLine("STLS", kCrLf, true).why, "injection");
+}
+
+TEST(Pop3MachineTest, FollowsTheTableInsideTls) {
+  Machine machine(kStartTls);
+  machine.OnConnect();
+  machine.OnLine("STLS", kCrLf, false);
+  EXPECT_EQ(machine.OnTls().reply, "");  // no second greeting
+  Follow("inside TLS", machine,
+         {
+             {"STLS", kCrLf, false, "-ERR TLS is already", S, Act::kNone},
+             {"PASS demo", kCrLf, false, "-ERR USER first", S, Act::kNone},
+             {"USER ", kCrLf, false, "-ERR USER needs", S, Act::kNone},
+             {"USER demo", kCrLf, false, "+OK", S, Act::kNone},
+             {"PASS", kCrLf, false, "-ERR PASS needs", S, Act::kNone},
+             {absl::string_view("PASS a\0b", 8), kCrLf, false, "-ERR control", S, Act::kNone},
+             {"USER other", kCrLf, false, "+OK", S, Act::kNone},
+             {"PASS  two spaces ", kCrLf, true, "", L, Act::kLogin},
+         });
+  EXPECT_EQ(machine.user(), "other");
+  EXPECT_EQ(machine.password(), " two spaces ");
+  EXPECT_EQ(machine.OnLoginFailed(LoginAnswer::kRejected).next, S);
+  Follow("after a rejected login", machine,
+         {
+             {"PASS demo", kCrLf, false, "-ERR USER first", S, Act::kNone},
+             {"USER demo", kCrLf, false, "+OK", S, Act::kNone},
+             {"PASS demo", kCrLf, false, "", L, Act::kLogin},
+         });
+  const Step last = machine.OnLoginFailed(LoginAnswer::kRejectedLast);
+  EXPECT_TRUE(absl::StartsWith(last.reply, "-ERR [AUTH]"));
+  EXPECT_EQ(last.act, Act::kClose);
+}
+
+TEST(Pop3MachineTest, StlsForgetsTheUser) {
+  Machine machine({false, true, {}});
+  machine.OnConnect();
+  Follow("USER, then STLS", machine,
+         {{"USER demo", kCrLf, false, "+OK", P, Act::kNone}, {"STLS", kCrLf, false, "+OK", T, Act::kStartTls}});
+  machine.OnTls();
+  Follow("inside", machine, {{"PASS demo", kCrLf, false, "-ERR USER first", S, Act::kNone}});
+}
+
+TEST(Pop3MachineTest, ClearTextLoginWhereItIsAllowed) {
+  Machine machine(kPlaintextAllowed);
+  machine.OnConnect();
+  Follow("clear text, login allowed", machine,
+         {{"USER demo", kCrLf, false, "+OK", P, Act::kNone}, {"PASS x", kCrLf, false, "", L, Act::kLogin}});
+  EXPECT_EQ(machine.OnLoginFailed(LoginAnswer::kRejected).next, P);
+  Follow("STLS after a failed login", machine, {{"STLS", kCrLf, false, "+OK", T, Act::kStartTls}});
+}
+
+TEST(Pop3MachineTest, ATemporaryFailureSaysSo) {
+  Machine machine(kImplicit);
+  EXPECT_EQ(machine.OnConnect().next, S);
+  machine.OnLine("USER demo", kCrLf, false);
+  machine.OnLine("PASS demo", kCrLf, false);
+  const Step step = machine.OnLoginFailed(LoginAnswer::kTemporary);
+  EXPECT_TRUE(absl::StartsWith(step.reply, "-ERR [SYS/TEMP]")) << step.reply;
+  EXPECT_EQ(step.act, Act::kClose);
+}
+
+TEST(Pop3MachineTest, EndsWhereItMust) {
+  const Settings settings[] = {kStartTls, kImplicit, kPlaintextAllowed};
+  for (const Settings& each : settings) {
+    Machine quit(each);
+    quit.OnConnect();
+    EXPECT_EQ(quit.OnLine("quit", kCrLf, false).reply, "+OK bye\r\n");
+    EXPECT_EQ(quit.state(), C);
+    Machine overlong(each);
+    overlong.OnConnect();
+    const Step step = overlong.OnLine(std::string(kLineOctetsMax, 'x'), Ending::kTooLong, true);
+    EXPECT_EQ(step.reply, "-ERR line too long\r\n");
+    EXPECT_EQ(step.act, Act::kClose);
+  }
+}
+
+TEST(Pop3MachineTest, CapaSaysWhatHolds) {
+  const struct {
+    Settings settings;
+    bool after_stls, user, stls;
+  } kRows[] = {
+      {kStartTls, false, false, true},
+      {kStartTls, true, true, false},
+      {kImplicit, false, true, false},
+      {kPlaintextAllowed, false, true, true},
+  };
+  for (const auto& row : kRows) {
+    Machine machine(row.settings);
+    machine.OnConnect();
+    if (row.after_stls) {
+      machine.OnLine("STLS", kCrLf, false);
+      machine.OnTls();
+    }
+    const std::vector<std::string> lines = absl::StrSplit(machine.OnLine("CAPA", kCrLf, false).reply, "\r\n");
+    const auto has = [&](absl::string_view word) { return std::count(lines.begin(), lines.end(), word) == 1; };
+    EXPECT_EQ(has("USER"), row.user);
+    EXPECT_EQ(has("STLS"), row.stls);
+    EXPECT_EQ(has("TOP"), !row.settings.capabilities.empty());
+    EXPECT_TRUE(has("PIPELINING") && has("RESP-CODES") && has("AUTH-RESP-CODE"));
+    EXPECT_EQ(lines[lines.size() - 2], ".");
+    EXPECT_EQ(lines.back(), "");
+  }
+}
+
+}  // namespace
+}  // namespace postern::protocolbroker::pop3

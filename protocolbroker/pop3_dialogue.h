@@ -1,0 +1,41 @@
+#ifndef POSTERN_PROTOCOLBROKER_POP3_DIALOGUE_H_
+#define POSTERN_PROTOCOLBROKER_POP3_DIALOGUE_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/unique_fd.h"
+#include "ipc/channel.h"
+#include "protocolbroker/pop3/machine.h"
+
+namespace postern::protocolbroker {
+
+struct Listener {
+  uint32_t service = 0;  // index, for the tlsworker
+  pop3::Settings pop3;
+};
+
+struct Limits {
+  absl::Duration login = absl::Seconds(60);      // from the first octet of ours to a finished login, all attempts
+  absl::Duration handshake = absl::Seconds(10);  // of TLS; the tlsworker keeps it, we wait a little longer
+};
+
+// What one session has. All owned.
+struct Client {
+  uint64_t session = 0;
+  base::UniqueFd stream;  // the client's socket, later the plain side of TLS
+  base::UniqueFd life;    // held open while anybody serves the client
+  ipc::Channel<ipc::Role::kProtocolBroker, ipc::Role::kBackendLauncher> line;
+};
+
+using TlsChannel = ipc::Channel<ipc::Role::kProtocolBroker, ipc::Role::kTlsWorker>;
+
+// Speaks with the client until a backend has the stream or the session is over; ok in both cases. `tls` is where to
+// ask for TLS, shared by all workers; `control` hangs up with the supervisor. Logs "dialogue_end" unless a backend
+// took over.
+absl::Status ServePop3(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls, int control);
+
+}  // namespace postern::protocolbroker
+
+#endif  // POSTERN_PROTOCOLBROKER_POP3_DIALOGUE_H_
