@@ -1,0 +1,178 @@
+#include "tlsworker/context.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace postern::tlsworker {
+namespace {
+
+struct Deleter {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+  void operator()(X509* certificate) const { X509_free(certificate); }
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+};
+using BioPtr = std::unique_ptr<BIO, Deleter>;
+using X509Ptr = std::unique_ptr<X509, Deleter>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter>;
+
+constexpr size_t kPemOctetsMax = 1 << 20;
+
+// ECDHE and AEAD only, which leaves what RFC 9325 §4.2 recommends.
+constexpr char kTls12Ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
+constexpr char kGroups[] = "X25519:P-256:P-384";
+
+absl::StatusOr<std::string> ReadAll(const base::UniqueFd& fd) {
+  std::string text;
+  char buffer[4096];
+  for (ssize_t octets; (octets = read(fd.get(), buffer, sizeof buffer)) != 0;) {
+    if (octets < 0) return absl::ErrnoToStatus(errno, "read");
+    text.append(buffer, static_cast<size_t>(octets));
+    if (text.size() > kPemOctetsMax) return absl::InvalidArgumentError("larger than 1 MiB");
+  }
+  explicit_bzero(buffer, sizeof buffer);
+  return text;
+}
+
+absl::Status UseCertificate(SSL_CTX* context, const base::UniqueFd& fd) {
+  ASSIGN_OR_RETURN(const std::string pem, ReadAll(fd));
+  const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  const X509Ptr leaf(PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr));
+  if (leaf == nullptr) {
+    OpenSslError();
+    return absl::InvalidArgumentError("certificate: no PEM certificate in the file");
+  }
+  if (SSL_CTX_use_certificate(context, leaf.get()) != 1)
+    return absl::InvalidArgumentError(absl::StrCat("certificate: ", OpenSslError()));
+  while (true) {
+    X509Ptr next(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    if (next == nullptr) break;
+    if (SSL_CTX_add0_chain_cert(context, next.get()) != 1)
+      return absl::InvalidArgumentError(absl::StrCat("certificate: ", OpenSslError()));
+    (void)next.release();
+  }
+  const unsigned long error = ERR_peek_last_error();
+  ERR_clear_error();
+  if (error != 0 && ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
+    return absl::InvalidArgumentError("certificate: a later certificate of the chain is damaged");
+  return absl::OkStatus();
+}
+
+// Never asks on a terminal.
+int NoPassphrase(char*, int, int, void*) { return -1; }
+
+absl::Status UseKey(SSL_CTX* context, const base::UniqueFd& fd) {
+  ASSIGN_OR_RETURN(std::string pem, ReadAll(fd));
+  const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  const KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));
+  explicit_bzero(pem.data(), pem.size());
+  if (key == nullptr) {
+    const bool encrypted = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_BAD_PASSWORD_READ;
+    OpenSslError();
+    return absl::InvalidArgumentError(
+        encrypted ? "key: it is encrypted; decrypt it with: openssl pkey -in KEY -out PLAINKEY (mode 0600)"
+                  : "key: no PEM private key in the file");
+  }
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
+    const bool mismatch = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH ||
+                          ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_TYPE_MISMATCH;
+    const std::string error = OpenSslError();
+    return absl::InvalidArgumentError(mismatch ? std::string("key: it does not belong to the certificate")
+                                               : absl::StrCat("key: ", error));
+  }
+  return absl::OkStatus();
+}
+
+// RFC 7301 §3.2. A client that offers protocols but not ours has been led to the wrong port (ALPACA): alert 120.
+int SelectAlpn(SSL*, const unsigned char** out, unsigned char* out_octets, const unsigned char* in, unsigned in_octets,
+               void* argument) {
+  const auto& wire = *static_cast<const std::string*>(argument);
+  const auto* ours = reinterpret_cast<const unsigned char*>(wire.data());
+  unsigned char* selected;
+  if (SSL_select_next_proto(&selected, out_octets, ours, static_cast<unsigned>(wire.size()), in, in_octets) !=
+      OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *out = selected;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+void FreeString(void*, void* pointer, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<std::string*>(pointer); }
+
+// The ALPN list outlives every SSL made from the context.
+absl::Status OfferAlpn(SSL_CTX* context, const std::string& protocol) {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, FreeString);
+  auto wire = std::make_unique<std::string>(absl::StrCat(std::string(1, static_cast<char>(protocol.size())), protocol));
+  SSL_CTX_set_alpn_select_cb(context, SelectAlpn, wire.get());
+  if (index < 0 || SSL_CTX_set_ex_data(context, index, wire.release()) != 1) return absl::InternalError(OpenSslError());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status InitializeOpenSsl() {
+  if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr) != 1) return absl::InternalError(OpenSslError());
+  return absl::OkStatus();
+}
+
+std::string OpenSslError() {
+  const unsigned long error = ERR_get_error();
+  ERR_clear_error();
+  const char* reason = ERR_reason_error_string(error);
+  return reason == nullptr ? "unknown error" : reason;
+}
+
+absl::StatusOr<ContextPtr> MakeContext(base::UniqueFd certificate, base::UniqueFd key, const std::string& protocol) {
+  ContextPtr context(SSL_CTX_new(TLS_server_method()));
+  if (context == nullptr) return absl::InternalError(OpenSslError());
+  SSL_CTX_set_security_level(context.get(), 2);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
+                                         SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  SSL_CTX_set_mode(context.get(),
+                   SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_read_ahead(context.get(), 1);  // a record's header and body in one read: everything on the socket is TLS
+  if (SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
+      SSL_CTX_set_cipher_list(context.get(), kTls12Ciphers) != 1 ||
+      SSL_CTX_set1_groups_list(context.get(), kGroups) != 1 || SSL_CTX_set_num_tickets(context.get(), 0) != 1)
+    return absl::InternalError(OpenSslError());
+  RETURN_IF_ERROR(UseCertificate(context.get(), certificate));
+  RETURN_IF_ERROR(UseKey(context.get(), key));
+  RETURN_IF_ERROR(OfferAlpn(context.get(), protocol));
+  return context;
+}
+
+absl::Status WarmUp(SSL_CTX* context) {
+  const ContextPtr client_context(SSL_CTX_new(TLS_client_method()));
+  if (client_context == nullptr) return absl::InternalError(OpenSslError());
+  SSL_CTX_set_verify(client_context.get(), SSL_VERIFY_NONE, nullptr);
+  const SslPtr server(SSL_new(context)), client(SSL_new(client_context.get()));
+  BIO *server_end, *client_end;
+  if (server == nullptr || client == nullptr || BIO_new_bio_pair(&server_end, 0, &client_end, 0) != 1)
+    return absl::InternalError(OpenSslError());
+  SSL_set_bio(server.get(), server_end, server_end);
+  SSL_set_bio(client.get(), client_end, client_end);
+  SSL_set_accept_state(server.get());
+  SSL_set_connect_state(client.get());
+  for (int flights = 0; flights < 10; ++flights) {
+    const int client_done = SSL_do_handshake(client.get());
+    const int server_done = SSL_do_handshake(server.get());
+    if (client_done == 1 && server_done == 1) {
+      char buffer[16];
+      SSL_write(client.get(), "warm", 4);
+      SSL_read(server.get(), buffer, sizeof buffer);
+      SSL_write(server.get(), "warm", 4);
+      ERR_clear_error();
+      return absl::OkStatus();
+    }
+  }
+  return absl::InvalidArgumentError(absl::StrCat("a handshake with this certificate and key fails: ", OpenSslError()));
+}
+
+}  // namespace postern::tlsworker

@@ -1,0 +1,153 @@
+// tlsworker: OpenSSL, alone. A zygote that has read the certificates forks one worker for each client; the worker does
+// the handshake and the record layer between the client's socket and a plain socket, and can do nothing else.
+
+#include <openssl/rand.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "ipc/channel.h"
+#include "role/role.h"
+#include "role/zygote.h"
+#include "tlsworker/context.h"
+#include "tlsworker/relay.h"
+#include "tlsworker/session.h"
+
+namespace postern::tlsworker {
+namespace {
+
+using base::UniqueFd;
+using ipc::Role;
+
+struct Service {
+  std::string protocol;  // as ALPN names it, RFC 7301's registry: "pop3", "imap"
+  ContextPtr context;
+};
+
+struct Config {
+  absl::Duration handshake, idle;
+  int sessions = 0;
+  std::vector<Service> services;
+};
+
+// What a worker was given for its one client.
+struct Client {
+  UniqueFd socket, plain, life;
+  ipc::Channel<Role::kTlsWorker, Role::kProtocolBroker> reply;
+};
+
+absl::StatusOr<Config> ReadConfig(const role::Options& options) {
+  Config config;
+  for (const auto& option : options) {
+    if (option.first == "service") {
+      config.services.push_back({option.second, nullptr});
+      continue;
+    }
+    ASSIGN_OR_RETURN(const int number, role::Number(option));
+    if (option.first == "handshake-seconds") config.handshake = absl::Seconds(number);
+    if (option.first == "idle-seconds") config.idle = absl::Seconds(number);
+    if (option.first == "sessions") config.sessions = number;
+  }
+  return config;
+}
+
+// Certificates and keys, in the order of the services. With a `report` descriptor (postern check) every error is
+// written to it as "SERVICE-INDEX MESSAGE" and none is returned.
+absl::Status ReadCertificates(Config& config, base::InheritedFds& fds, const UniqueFd& report) {
+  for (size_t i = 0; i < config.services.size(); ++i) {
+    Service& service = config.services[i];
+    absl::StatusOr<ContextPtr> context = MakeContext(fds.Take("certificate"), fds.Take("key"), service.protocol);
+    absl::Status status = context.status();
+    if (status.ok()) status = WarmUp(context->get());
+    if (status.ok()) {
+      service.context = *std::move(context);
+      continue;
+    }
+    if (!report.valid()) return status;
+    const std::string line = absl::StrCat(i, " ", status.message(), "\n");
+    if (write(report.get(), line.data(), line.size()) < 0) return absl::ErrnoToStatus(errno, "report");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ServeClient(const Config& config, const Service& service, Client client, int control) {
+  // The fork has copied the state of the random generators: every worker would make the same keys (OpenSSL notices a
+  // fork by getpid() alone, which a PID namespace defeats).
+  if (RAND_poll() != 1) return absl::InternalError("cannot reseed");
+  const absl::Duration started = base::Deadline::Now();
+  ASSIGN_OR_RETURN(const SslPtr ssl, NewSession(service.context.get(), client.socket.get()));
+  const absl::Status handshake =
+      Handshake(ssl.get(), client.socket.get(), control, base::Deadline::In(config.handshake));
+  if (!handshake.ok()) {
+    base::Event("tls_failed").AddText("why", handshake.message());
+    // The broker learns it by the end of the reply line, at once; a client in the middle of its words is let finish.
+    client.reply.Close();
+    client.plain.Reset();
+    if (absl::IsInvalidArgument(handshake)) Linger(client.socket.get(), control);
+    return absl::OkStatus();
+  }
+  const ipc::TlsFacts facts = Facts(ssl.get());
+  base::Event("tls")
+      .Add("version", facts.version.view())
+      .Add("cipher", facts.cipher.view())
+      .Add("sni", facts.sni.view())
+      .Add("ms", absl::ToInt64Milliseconds(base::Deadline::Now() - started));
+  RETURN_IF_ERROR(client.reply.Send(ipc::TlsStarted{facts}));
+  client.reply.Close();
+
+  const RelayOptions options = {service.protocol == "pop3", config.idle};
+  const Outcome outcome = Relay(ssl.get(), client.socket.get(), client.plain.get(), control, options);
+  base::Event("tls_end").Add("in", outcome.from_client).Add("out", outcome.to_client).Add("why", Name(outcome.why));
+  return absl::OkStatus();
+}
+
+absl::Status Run(int argc, char** argv) {
+  ASSIGN_OR_RETURN(role::Start start,
+                   role::Begin(argc, argv, {"handshake-seconds", "idle-seconds", "sessions", "service"}));
+  ASSIGN_OR_RETURN(Config config, ReadConfig(start.options));
+  const ipc::Channel<Role::kTlsWorker, Role::kSupervisor> supervisor(std::move(start.control));
+  ipc::Channel<Role::kTlsWorker, Role::kProtocolBroker> broker(start.fds.Take("protocolbroker"));
+  const UniqueFd report = start.fds.Take("report");
+  RETURN_IF_ERROR(InitializeOpenSsl());
+  RETURN_IF_ERROR(ReadCertificates(config, start.fds, report));
+  RETURN_IF_ERROR(start.fds.Finished());
+  if (report.valid()) return absl::OkStatus();
+
+  ASSIGN_OR_RETURN(const sandbox::Seal worker_seal, sandbox::Seal::Prepare(start.policy, "worker"));
+  ASSIGN_OR_RETURN(const sandbox::Seal zygote_seal, sandbox::Seal::Prepare(start.policy, "zygote"));
+  ASSIGN_OR_RETURN(role::Zygote zygote, role::Zygote::Make(static_cast<size_t>(config.sessions)));
+  RETURN_IF_ERROR(zygote_seal.Apply());
+  RETURN_IF_ERROR(supervisor.Send(ipc::Ready{}));
+
+  return zygote.Serve(supervisor.fd(), broker.fd(), [&]() -> absl::Status {
+    auto incoming = broker.Receive<ipc::StartTls>();
+    if (absl::IsUnavailable(incoming.status())) return absl::OkStatus();
+    if (!incoming.ok() || incoming->body.service >= config.services.size()) {
+      // Any of the broker's workers may have sent it, and one of them may be taken over: that must not end the others.
+      base::Event("bad_request", 0).AddText("error", incoming.ok() ? "no such service" : incoming.status().message());
+      return absl::OkStatus();
+    }
+    const ipc::StartTls& request = incoming->body;
+    return zygote.Fork(request.session, [&]() -> absl::Status {
+      RETURN_IF_ERROR(worker_seal.Apply());
+      broker.Close();
+      base::SetTitle(absl::StrFormat("tlsworker: session %08x", request.session));
+      Client client;
+      client.socket = std::move(incoming->fds[0]);
+      client.plain = std::move(incoming->fds[1]);
+      client.reply = ipc::Channel<Role::kTlsWorker, Role::kProtocolBroker>(std::move(incoming->fds[2]));
+      client.life = std::move(incoming->fds[3]);
+      return ServeClient(config, config.services[request.service], std::move(client), supervisor.fd());
+    });
+  });
+}
+
+}  // namespace
+}  // namespace postern::tlsworker
+
+int main(int argc, char** argv) { return postern::base::Finish(postern::tlsworker::Run(argc, argv)); }

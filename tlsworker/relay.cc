@@ -1,0 +1,234 @@
+#include "tlsworker/relay.h"
+
+#include <openssl/err.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "tlsworker/session.h"
+
+namespace postern::tlsworker {
+namespace {
+
+class Relayer {
+ public:
+  Relayer(SSL* ssl, int client, int plain, int control, const RelayOptions& options)
+      : ssl_(ssl), client_(client), plain_(plain), control_(control), options_(options) {}
+
+  Outcome Run();
+
+ private:
+  // Each moves what it can without blocking and notes what it waits for.
+  bool ReadClient();
+  bool WritePlain();
+  bool ReadPlain();
+  bool WriteClient();
+  bool Over() const;
+  void SendCloseNotify();
+  void NoteWant(int ssl_result);
+
+  SSL* const ssl_;
+  const int client_, plain_, control_;
+  const RelayOptions& options_;
+  Buffer up_, down_;  // client to plain, plain to client
+  bool client_closed_ = false;   // close_notify came
+  bool client_lost_ = false;     // nothing more will come or go
+  bool up_shut_ = false;         // the backend has been told end of file, or does not want to read
+  bool backend_closed_ = false;  // its end of file came
+  bool told_client_ = false;     // close_notify has been sent for that
+  short want_client_ = 0, want_plain_ = 0;
+  Outcome outcome_ = {};
+};
+
+void Relayer::NoteWant(int ssl_result) {
+  switch (SSL_get_error(ssl_, ssl_result)) {
+    case SSL_ERROR_WANT_READ:
+      want_client_ |= POLLIN;
+      break;
+    case SSL_ERROR_WANT_WRITE:
+      want_client_ |= POLLOUT;
+      break;
+    case SSL_ERROR_ZERO_RETURN:
+      client_closed_ = true;
+      break;
+    default:  // end of file without close_notify, a reset, a broken record, an attempt to renegotiate
+      client_lost_ = true;
+  }
+}
+
+bool Relayer::ReadClient() {
+  if (client_closed_ || client_lost_) return false;
+  up_.Compact();
+  if (up_.space_octets() == 0) return false;
+  ERR_clear_error();
+  const int octets = SSL_read(ssl_, up_.space(), static_cast<int>(up_.space_octets()));
+  if (octets <= 0) {
+    NoteWant(octets);
+    return client_closed_;
+  }
+  up_.Added(static_cast<size_t>(octets));
+  outcome_.from_client += static_cast<uint64_t>(octets);
+  return true;
+}
+
+bool Relayer::WritePlain() {
+  if (up_shut_) {
+    up_.Taken(up_.size());  // a backend that reads no more: the octets have nowhere to go
+    return false;
+  }
+  const size_t passable = Passable(up_, options_.whole_lines, client_closed_);
+  if (passable == 0) {
+    if (!client_closed_) return false;
+    shutdown(plain_, SHUT_WR);
+    up_shut_ = true;
+    return true;
+  }
+  const ssize_t sent = send(plain_, up_.data(), passable, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent >= 0) {
+    up_.Taken(static_cast<size_t>(sent));
+    return true;
+  }
+  if (errno == EAGAIN)
+    want_plain_ |= POLLOUT;
+  else if (errno != EINTR)
+    up_shut_ = true;
+  return errno == EINTR;
+}
+
+bool Relayer::ReadPlain() {
+  if (backend_closed_ || !down_.empty()) return false;
+  down_.Compact();
+  const ssize_t octets = recv(plain_, down_.space(), down_.space_octets(), MSG_DONTWAIT);
+  if (octets > 0) {
+    down_.Added(static_cast<size_t>(octets));
+    return true;
+  }
+  if (octets < 0 && errno == EINTR) return true;
+  if (octets < 0 && errno == EAGAIN) {
+    want_plain_ |= POLLIN;
+    return false;
+  }
+  backend_closed_ = true;  // a reset (it left with our octets unread) is an end too
+  return true;
+}
+
+bool Relayer::WriteClient() {
+  if (down_.empty() || client_lost_) return false;
+  ERR_clear_error();
+  const int octets = SSL_write(ssl_, down_.data(), static_cast<int>(down_.size()));
+  if (octets <= 0) {
+    NoteWant(octets);
+    return false;
+  }
+  down_.Taken(static_cast<size_t>(octets));
+  outcome_.to_client += static_cast<uint64_t>(octets);
+  return true;
+}
+
+// A backend that has closed both directions, or takes nothing more, is done. One that has closed only its own (rare, but
+// stdin and stdout are two) may still read.
+bool Relayer::Over() const {
+  if (client_lost_) return true;
+  if (!backend_closed_ || !down_.empty()) return false;
+  if (up_shut_) return true;
+  pollfd fd = {plain_, 0, 0};
+  return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+void Relayer::SendCloseNotify() {
+  if (std::exchange(told_client_, true)) return;
+  const base::Deadline deadline = base::Deadline::In(absl::Seconds(2));
+  ERR_clear_error();
+  int result;
+  while ((result = SSL_shutdown(ssl_)) < 0 && SSL_get_error(ssl_, result) == SSL_ERROR_WANT_WRITE && !deadline.Passed()) {
+    pollfd fd = {client_, POLLOUT, 0};
+    poll(&fd, 1, deadline.PollMillis());
+  }
+}
+
+Outcome Relayer::Run() {
+  base::Deadline idle = base::Deadline::In(options_.idle);
+  while (true) {
+    want_client_ = want_plain_ = 0;
+    // Not one after the other until it blocks: each direction moves whatever the other waits for.
+    bool moved = ReadClient();
+    moved |= WritePlain();
+    moved |= ReadPlain();
+    moved |= WriteClient();
+    if (Over()) break;
+    if (backend_closed_ && down_.empty()) SendCloseNotify();
+    if (moved) {
+      idle = base::Deadline::In(options_.idle);
+      continue;
+    }
+    pollfd fds[] = {{client_, want_client_, 0}, {plain_, want_plain_, 0}, {control_, 0, 0}};
+    // poll(2) reports a hang-up whether asked for or not; a side that nothing is wanted of must not wake us for ever.
+    // The hang-up of a backend that had closed one direction is wanted: it is the end.
+    if (want_client_ == 0) fds[0].fd = -1;
+    if (want_plain_ == 0 && !backend_closed_) fds[1].fd = -1;
+    const int ready = poll(fds, 3, idle.PollMillis());
+    if (ready > 0 && fds[2].revents != 0) {
+      outcome_.why = Why::kShutdown;
+      return outcome_;
+    }
+    if (ready == 0 && idle.Passed()) {
+      SendCloseNotify();
+      Linger(client_, control_);
+      outcome_.why = Why::kIdle;
+      return outcome_;
+    }
+  }
+  outcome_.why = client_lost_ ? Why::kClientLost : (client_closed_ ? Why::kClientClosed : Why::kBackendClosed);
+  if (!client_lost_) {
+    SendCloseNotify();
+    Linger(client_, control_);
+  }
+  return outcome_;
+}
+
+}  // namespace
+
+void Buffer::Taken(size_t octets) {
+  begin_ += octets;
+  if (begin_ == end_) begin_ = end_ = 0;
+}
+
+void Buffer::Compact() {
+  if (begin_ == 0) return;
+  memmove(octets_.data(), data(), size());
+  end_ = size();
+  begin_ = 0;
+}
+
+size_t Passable(const Buffer& buffer, bool whole_lines, bool at_end) {
+  if (!whole_lines || at_end) return buffer.size();
+  const void* lf = memrchr(buffer.data(), '\n', buffer.size());
+  if (lf != nullptr) return static_cast<size_t>(static_cast<const char*>(lf) - buffer.data()) + 1;
+  return buffer.full() ? buffer.size() : 0;
+}
+
+const char* Name(Why why) {
+  switch (why) {
+    case Why::kClientClosed:
+      return "client_closed";
+    case Why::kClientLost:
+      return "client_lost";
+    case Why::kBackendClosed:
+      return "backend_closed";
+    case Why::kIdle:
+      return "idle";
+    case Why::kShutdown:
+      return "shutdown";
+  }
+  return "unknown";
+}
+
+Outcome Relay(SSL* ssl, int client, int plain, int control, const RelayOptions& options) {
+  return Relayer(ssl, client, plain, control, options).Run();
+}
+
+}  // namespace postern::tlsworker

@@ -1,0 +1,62 @@
+#ifndef POSTERN_TLSWORKER_RELAY_H_
+#define POSTERN_TLSWORKER_RELAY_H_
+
+#include <openssl/ssl.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "base/deadline.h"
+
+namespace postern::tlsworker {
+
+// Octets on their way from one side to the other. A fixed buffer: what does not fit stays in the kernel, and the sender
+// waits there.
+class Buffer {
+ public:
+  size_t size() const { return end_ - begin_; }
+  bool empty() const { return begin_ == end_; }
+  bool full() const { return size() == octets_.size(); }
+  const char* data() const { return octets_.data() + begin_; }
+  char* space() { return octets_.data() + end_; }
+  size_t space_octets() const { return octets_.size() - end_; }
+  void Added(size_t octets) { end_ += octets; }
+  void Taken(size_t octets);
+  // Moves what is left to the front, so that all room is behind it.
+  void Compact();
+
+ private:
+  // One TLS record of the largest size (RFC 8446 §5.1): a record is never split into two by our doing.
+  std::array<char, 16384> octets_;
+  size_t begin_ = 0, end_ = 0;
+};
+
+// How many of the octets may go to a backend now. With `whole_lines` those after the last LF are held back: they are
+// dropped when the connection is lost, as courierpop3d obeys an unterminated QUIT at end of file. A line that fills the
+// buffer is passed on: it is no command.
+size_t Passable(const Buffer& buffer, bool whole_lines, bool at_end);
+
+enum class Why { kClientClosed, kClientLost, kBackendClosed, kIdle, kShutdown };
+const char* Name(Why why);
+
+struct Outcome {
+  Why why;
+  uint64_t from_client = 0, to_client = 0;  // octets of the plain text
+};
+
+struct RelayOptions {
+  bool whole_lines = false;                      // POP3
+  absl::Duration idle = absl::InfiniteDuration();  // ends the session when no octet moves for so long
+};
+
+// Moves octets both ways between TLS (`ssl` on `client`, handshake done) and the stream socket `plain` until one side
+// has ended and the other has what was on its way. close_notify from the client is end of file for the backend, which
+// may still answer; the backend's end of file is close_notify and then FIN for the client. End of file without
+// close_notify is a lost connection. `control` hangs up with the supervisor. All descriptors are borrowed.
+Outcome Relay(SSL* ssl, int client, int plain, int control, const RelayOptions& options);
+
+}  // namespace postern::tlsworker
+
+#endif  // POSTERN_TLSWORKER_RELAY_H_

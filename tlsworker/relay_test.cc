@@ -1,0 +1,306 @@
+#include "tlsworker/relay.h"
+
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+
+#include "ipc/channel.h"
+#include "tlsworker/context.h"
+#include "tlsworker/session.h"
+
+namespace postern::tlsworker {
+namespace {
+
+using base::Deadline;
+using base::UniqueFd;
+
+UniqueFd FileWith(const std::string& text) {
+  UniqueFd file(memfd_create("pem", MFD_CLOEXEC));
+  EXPECT_EQ(write(file.get(), text.data(), text.size()), ssize_t(text.size()));
+  EXPECT_EQ(lseek(file.get(), 0, SEEK_SET), 0);
+  return file;
+}
+
+std::string Pem(BIO* bio) {
+  char* data;
+  const long octets = BIO_get_mem_data(bio, &data);
+  std::string text(data, static_cast<size_t>(octets));
+  BIO_free(bio);
+  return text;
+}
+
+// A self-signed certificate of today and its key.
+struct Credentials {
+  explicit Credentials(const char* group = "P-256") {
+    EVP_PKEY* pkey = EVP_EC_gen(group);
+    X509* x509 = X509_new();
+    X509_set_version(x509, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
+    X509_gmtime_adj(X509_getm_notBefore(x509), -60);
+    X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
+    X509_set_pubkey(x509, pkey);
+    X509_NAME* name = X509_get_subject_name(x509);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
+    X509_set_issuer_name(x509, name);
+    X509_sign(x509, pkey, EVP_sha256());
+    BIO* out = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(out, x509);
+    certificate = Pem(out);
+    out = BIO_new(BIO_s_mem());
+    PEM_write_bio_PrivateKey(out, pkey, nullptr, nullptr, 0, nullptr, nullptr);
+    key = Pem(out);
+    out = BIO_new(BIO_s_mem());
+    PEM_write_bio_PrivateKey(out, pkey, EVP_aes_128_cbc(), nullptr, 0, nullptr, const_cast<char*>("secret"));
+    encrypted_key = Pem(out);
+    X509_free(x509);
+    EVP_PKEY_free(pkey);
+  }
+  std::string certificate, key, encrypted_key;
+};
+
+absl::StatusOr<ContextPtr> Context(const std::string& certificate, const std::string& key) {
+  return MakeContext(FileWith(certificate), FileWith(key), "pop3");
+}
+
+TEST(ContextTest, SaysWhatIsWrongWithTheFiles) {
+  const Credentials mine, other;
+  const std::string damaged = mine.certificate + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  const struct {
+    std::string certificate, key, error;
+  } kRows[] = {
+      {mine.certificate, mine.key, ""},
+      {mine.certificate + other.certificate, mine.key, ""},  // a chain
+      {mine.key + mine.certificate, mine.key, ""},           // both in one file, as stunnel wants it
+      {"", mine.key, "certificate: no PEM certificate in the file"},
+      {"garbage", mine.key, "certificate: no PEM certificate in the file"},
+      {mine.key, mine.key, "certificate: no PEM certificate in the file"},
+      {damaged, mine.key, "certificate: a later certificate of the chain is damaged"},
+      {mine.certificate, "", "key: no PEM private key in the file"},
+      {mine.certificate, mine.certificate, "key: no PEM private key in the file"},
+      {mine.certificate, other.key, "key: it does not belong to the certificate"},
+      {mine.certificate, mine.encrypted_key,
+       "key: it is encrypted; decrypt it with: openssl pkey -in KEY -out PLAINKEY (mode 0600)"},
+  };
+  for (const auto& row : kRows) {
+    const auto context = Context(row.certificate, row.key);
+    EXPECT_EQ(context.status().message(), row.error);
+    EXPECT_TRUE(!context.ok() || WarmUp(context->get()).ok());
+  }
+}
+
+TEST(PassableTest, HoldsBackWhatIsNotALine) {
+  const struct {
+    std::string octets;
+    bool whole_lines, at_end;
+    size_t passable;
+  } kRows[] = {
+      {"QUIT", true, false, 0},
+      {"DELE 1\r\nQUIT", true, false, 8},
+      {"DELE 1\r\n", true, false, 8},
+      {"QUIT", false, false, 4},
+      {"QUIT", true, true, 4},  // close_notify: the client meant to end here
+      {std::string(16384, 'x'), true, false, 16384},
+      {std::string(16383, 'x'), true, false, 0},
+  };
+  for (const auto& row : kRows) {
+    Buffer buffer;
+    ASSERT_LE(row.octets.size(), buffer.space_octets());
+    memcpy(buffer.space(), row.octets.data(), row.octets.size());
+    buffer.Added(row.octets.size());
+    EXPECT_EQ(Passable(buffer, row.whole_lines, row.at_end), row.passable) << row.octets.substr(0, 20);
+  }
+}
+
+// A relay in a thread between a TLS client and a plain socket, both the test's.
+class RelayTest : public testing::Test {
+ protected:
+  void Start(RelayOptions options, int socket_octets = 0) {
+    const Credentials credentials;
+    context_ = *Context(credentials.certificate, credentials.key);
+    auto tls = ipc::SocketPair(SOCK_STREAM), plain = ipc::SocketPair(SOCK_STREAM), control = ipc::SocketPair(SOCK_SEQPACKET);
+    client_ = std::move(tls->first);
+    plain_ = std::move(plain->first);
+    control_ = std::move(control->first);
+    for (int fd : {client_.get(), plain_.get(), tls->second.get(), plain->second.get()})
+      if (socket_octets != 0) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &socket_octets, sizeof socket_octets);
+    relay_ = std::thread([this, options, socket = std::move(tls->second), inner = std::move(plain->second),
+                          control_end = std::move(control->second)] {
+      auto ssl = NewSession(context_.get(), socket.get());
+      handshake_ = Handshake(ssl->get(), socket.get(), control_end.get(), Deadline::In(absl::Seconds(20)));
+      if (handshake_.ok()) outcome_ = Relay(ssl->get(), socket.get(), inner.get(), control_end.get(), options);
+    });
+    client_context_.reset(SSL_CTX_new(TLS_client_method()));
+    ssl_.reset(SSL_new(client_context_.get()));
+    SSL_set_fd(ssl_.get(), client_.get());
+  }
+  void TearDown() override {
+    ssl_.reset();
+    client_.Reset();
+    plain_.Reset();
+    control_.Reset();
+    if (relay_.joinable()) relay_.join();
+  }
+  // Until the end of file.
+  std::string ReadPlain() {
+    std::string all;
+    char buffer[65536];
+    for (ssize_t octets; (octets = read(plain_.get(), buffer, sizeof buffer)) > 0;) all.append(buffer, octets);
+    return all;
+  }
+  std::string ReadClient() {
+    std::string all;
+    char buffer[65536];
+    for (int octets; (octets = SSL_read(ssl_.get(), buffer, sizeof buffer)) > 0;) all.append(buffer, octets);
+    return all;
+  }
+
+  ContextPtr context_, client_context_;
+  SslPtr ssl_;
+  UniqueFd client_, plain_, control_;
+  std::thread relay_;
+  absl::Status handshake_;
+  Outcome outcome_ = {};
+};
+
+TEST_F(RelayTest, MovesBothWaysAtOnceWhateverTheBufferSizes) {
+  for (int socket_octets : {0, 1, 65536}) {
+    SCOPED_TRACE(socket_octets);
+    Start({}, socket_octets);
+    ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+    std::string up(3 << 20, 'u'), down(3 << 20, 'd');
+    for (size_t i = 0; i < up.size(); i += 997) up[i] = static_cast<char>(i), down[i] = static_cast<char>(i / 7);
+    // Both sides write all before they read anything: only a relay that never waits for one side alone gets through.
+    std::string up_seen, down_seen;
+    std::thread backend([&] {
+      std::thread writer([&] {
+        EXPECT_EQ(send(plain_.get(), down.data(), down.size(), MSG_NOSIGNAL), ssize_t(down.size()));
+        shutdown(plain_.get(), SHUT_WR);
+      });
+      while (up_seen.size() < up.size()) {
+        char buffer[10000];
+        const ssize_t octets = read(plain_.get(), buffer, sizeof buffer);
+        if (octets <= 0) break;
+        up_seen.append(buffer, octets);
+      }
+      writer.join();
+    });
+    // One thread may use an SSL: so the client alternates between a piece out and what there is to read.
+    SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE);
+    size_t sent = 0;
+    while (sent < up.size() || down_seen.size() < down.size()) {
+      if (sent < up.size()) {
+        const int octets = SSL_write(ssl_.get(), up.data() + sent, static_cast<int>(std::min<size_t>(up.size() - sent, 9000)));
+        ASSERT_GT(octets, 0);
+        sent += static_cast<size_t>(octets);
+      }
+      if (down_seen.size() < down.size()) {
+        char buffer[9000];
+        const int octets = SSL_read(ssl_.get(), buffer, sizeof buffer);
+        if (octets <= 0) break;
+        down_seen.append(buffer, octets);
+      }
+    }
+    EXPECT_TRUE(down_seen == down);
+    backend.join();
+    EXPECT_TRUE(up_seen == up);
+    TearDown();
+    EXPECT_EQ(outcome_.from_client, up.size());
+    EXPECT_EQ(outcome_.to_client, down.size());
+  }
+}
+
+TEST_F(RelayTest, CloseNotifyIsEndOfFileAndTheAnswerStillComes) {
+  Start({.whole_lines = true});
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  ASSERT_EQ(SSL_write(ssl_.get(), "QUIT\r\nrest", 10), 10);
+  SSL_shutdown(ssl_.get());
+  EXPECT_EQ(ReadPlain(), "QUIT\r\nrest");
+  ASSERT_EQ(write(plain_.get(), "+OK bye\r\n", 9), 9);
+  plain_.Reset();
+  EXPECT_EQ(ReadClient(), "+OK bye\r\n");
+  EXPECT_EQ(SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+  TearDown();
+  EXPECT_EQ(outcome_.why, Why::kClientClosed);
+}
+
+TEST_F(RelayTest, ALostConnectionDropsTheBegunLine) {
+  Start({.whole_lines = true});
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  ASSERT_EQ(SSL_write(ssl_.get(), "DELE 1\r\nQUIT", 12), 12);
+  shutdown(client_.get(), SHUT_WR);
+  EXPECT_EQ(ReadPlain(), "DELE 1\r\n");
+  TearDown();
+  EXPECT_EQ(outcome_.why, Why::kClientLost);
+}
+
+TEST_F(RelayTest, TheBackendsEndIsDrainedThenCloseNotify) {
+  Start({});
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  const std::string last(200000, 'x');
+  std::thread backend([&] {
+    EXPECT_EQ(write(plain_.get(), last.data(), last.size()), ssize_t(last.size()));
+    plain_.Reset();
+  });
+  EXPECT_EQ(ReadClient().size(), last.size());
+  EXPECT_EQ(SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+  backend.join();
+  TearDown();
+  EXPECT_EQ(outcome_.why, Why::kBackendClosed);
+}
+
+TEST_F(RelayTest, AnIdleSessionEnds) {
+  Start({.idle = absl::Milliseconds(50)});
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  EXPECT_EQ(ReadClient(), "");
+  EXPECT_EQ(SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+  TearDown();
+  EXPECT_EQ(outcome_.why, Why::kIdle);
+}
+
+TEST_F(RelayTest, EndsWithTheSupervisor) {
+  Start({});
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  control_.Reset();
+  relay_.join();
+  EXPECT_EQ(outcome_.why, Why::kShutdown);
+}
+
+TEST_F(RelayTest, TakesNoOldVersion) {
+  Start({});
+  SSL_set_max_proto_version(ssl_.get(), TLS1_1_VERSION);
+  SSL_set_security_level(ssl_.get(), 0);
+  EXPECT_NE(SSL_connect(ssl_.get()), 1);
+  client_.Reset();
+  relay_.join();
+  EXPECT_TRUE(absl::IsInvalidArgument(handshake_)) << handshake_;
+}
+
+TEST_F(RelayTest, AlpnOfAnotherProtocolIsRefused) {
+  const struct {
+    const char* wire;
+    unsigned octets;
+    bool served;
+  } kRows[] = {{"\4pop3", 5, true}, {"\2h2\4pop3", 8, true}, {"\2h2\10http/1.1", 12, false}};
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.wire);
+    Start({});
+    SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(row.wire), row.octets);
+    EXPECT_EQ(SSL_connect(ssl_.get()) == 1, row.served);
+    const unsigned char* selected;
+    unsigned octets;
+    SSL_get0_alpn_selected(ssl_.get(), &selected, &octets);
+    EXPECT_EQ(octets, row.served ? 4u : 0u);
+    TearDown();
+  }
+}
+
+}  // namespace
+}  // namespace postern::tlsworker

@@ -1,0 +1,110 @@
+#include "tlsworker/session.h"
+
+#include <openssl/err.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "role/role.h"
+
+namespace postern::tlsworker {
+namespace {
+
+constexpr absl::Duration kLinger = absl::Seconds(2);
+
+int BioFd(BIO* bio) { return static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio))); }
+
+int BioWrite(BIO* bio, const char* data, size_t octets, size_t* written) {
+  BIO_clear_retry_flags(bio);
+  const ssize_t sent = send(BioFd(bio), data, octets, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(bio);
+  *written = sent < 0 ? 0 : static_cast<size_t>(sent);
+  return sent > 0;
+}
+
+int BioRead(BIO* bio, char* data, size_t octets, size_t* taken) {
+  BIO_clear_retry_flags(bio);
+  const ssize_t received = recv(BioFd(bio), data, octets, MSG_DONTWAIT);
+  if (received < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
+  if (received == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+  *taken = received < 0 ? 0 : static_cast<size_t>(received);
+  return received > 0;
+}
+
+long BioControl(BIO* bio, int command, long, void*) {
+  if (command == BIO_CTRL_FLUSH) return 1;  // BioWrite keeps nothing
+  if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+  return 0;
+}
+
+int BioCreate(BIO* bio) {
+  BIO_set_init(bio, 1);
+  return 1;
+}
+
+BIO_METHOD* SocketMethod() {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket, never blocking");
+    BIO_meth_set_write_ex(made, BioWrite);
+    BIO_meth_set_read_ex(made, BioRead);
+    BIO_meth_set_ctrl(made, BioControl);
+    BIO_meth_set_create(made, BioCreate);
+    return made;
+  }();
+  return method;
+}
+
+}  // namespace
+
+absl::StatusOr<SslPtr> NewSession(SSL_CTX* context, int socket) {
+  SslPtr ssl(SSL_new(context));
+  BIO* bio = BIO_new(SocketMethod());
+  if (ssl == nullptr || bio == nullptr) return absl::InternalError(OpenSslError());
+  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(socket)));
+  SSL_set_bio(ssl.get(), bio, bio);
+  SSL_set_accept_state(ssl.get());
+  return ssl;
+}
+
+absl::Status Handshake(SSL* ssl, int socket, int control, const base::Deadline& deadline) {
+  while (true) {
+    ERR_clear_error();
+    const int result = SSL_do_handshake(ssl);
+    if (result == 1) return absl::OkStatus();
+    switch (SSL_get_error(ssl, result)) {
+      case SSL_ERROR_WANT_READ:
+        RETURN_IF_ERROR(role::Wait(socket, POLLIN, control, deadline));
+        break;
+      case SSL_ERROR_WANT_WRITE:
+        RETURN_IF_ERROR(role::Wait(socket, POLLOUT, control, deadline));
+        break;
+      case SSL_ERROR_SYSCALL:
+        return absl::InvalidArgumentError("the client has gone");
+      default:
+        return absl::InvalidArgumentError(OpenSslError());
+    }
+  }
+}
+
+ipc::TlsFacts Facts(const SSL* ssl) {
+  ipc::TlsFacts facts;
+  facts.version = decltype(facts.version)::From(SSL_get_version(ssl));
+  facts.cipher = decltype(facts.cipher)::From(SSL_get_cipher_name(ssl));
+  const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (sni != nullptr) facts.sni = decltype(facts.sni)::From(sni);
+  return facts;
+}
+
+void Linger(int socket, int control) {
+  shutdown(socket, SHUT_WR);
+  const base::Deadline deadline = base::Deadline::In(kLinger);
+  char dropped[4096];
+  while (role::Wait(socket, POLLIN, control, deadline).ok() && recv(socket, dropped, sizeof dropped, MSG_DONTWAIT) > 0) {
+  }
+}
+
+}  // namespace postern::tlsworker

@@ -1,0 +1,35 @@
+#ifndef POSTERN_TLSWORKER_SESSION_H_
+#define POSTERN_TLSWORKER_SESSION_H_
+
+#include <openssl/ssl.h>
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/deadline.h"
+#include "base/unique_fd.h"
+#include "ipc/messages.h"
+#include "tlsworker/context.h"
+
+namespace postern::tlsworker {
+
+// Server side of TLS on a blocking socket, which it never makes non-blocking: MSG_DONTWAIT and poll(2) instead.
+// `socket` and `control` are borrowed.
+absl::StatusOr<SslPtr> NewSession(SSL_CTX* context, int socket);
+
+// The handshake, until `deadline`, whatever the client does meanwhile. InvalidArgument: the client failed it, and has
+// been sent an alert where TLS knows one. DeadlineExceeded, Cancelled: as role::Wait().
+absl::Status Handshake(SSL* ssl, int socket, int control, const base::Deadline& deadline);
+
+ipc::TlsFacts Facts(const SSL* ssl);
+
+// After the last octet: lets the client read it. Shuts the socket's write side down, then takes and drops what the
+// client still sends until it closes too, for at most two seconds: closing with octets unread would send a reset, which
+// may overtake what we said last.
+void Linger(int socket, int control);
+
+}  // namespace postern::tlsworker
+
+#endif  // POSTERN_TLSWORKER_SESSION_H_
