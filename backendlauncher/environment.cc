@@ -1,0 +1,28 @@
+#include "backendlauncher/environment.h"
+
+#include "absl/strings/str_cat.h"
+#include "ipc/address.h"
+
+namespace postern::backendlauncher {
+
+std::vector<std::string> BuildEnvironment(const ipc::Address& client, const ipc::Address& server,
+                                          const ipc::TlsFacts& facts, const std::vector<std::string>& configured) {
+  std::vector<std::string> environment = {
+      "PATH=/usr/local/bin:/usr/bin:/bin",
+      "PROTO=TCP",
+      absl::StrCat("TCPREMOTEIP=", ipc::ToText(client)),
+      absl::StrCat("TCPREMOTEPORT=", client.port),
+      absl::StrCat("TCPLOCALIP=", ipc::ToText(server)),
+      absl::StrCat("TCPLOCALPORT=", server.port),
+  };
+  if (facts.version.octets != 0) {
+    environment.push_back(absl::StrCat("SSL_PROTOCOL=", facts.version.view()));
+    environment.push_back(absl::StrCat("SSL_CIPHER=", facts.cipher.view()));
+    if (facts.sni.octets != 0) environment.push_back(absl::StrCat("SSL_TLS_SNI_SERVERNAME=", facts.sni.view()));
+    environment.push_back("POP3_TLS=1");
+  }
+  environment.insert(environment.end(), configured.begin(), configured.end());
+  return environment;
+}
+
+}  // namespace postern::backendlauncher

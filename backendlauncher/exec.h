@@ -1,0 +1,43 @@
+#ifndef POSTERN_BACKENDLAUNCHER_EXEC_H_
+#define POSTERN_BACKENDLAUNCHER_EXEC_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace postern::backendlauncher {
+
+// What begin finds where: the numbers are an agreement between the launcher and begin alone.
+inline constexpr int kCredentialsFd = 3;  // checkpassword's, which closes it
+inline constexpr int kStatusFd = 4;       // SOCK_SEQPACKET to the launcher; passed to begin as an argument too
+inline constexpr int kBeginFd = 5;        // begin itself
+
+struct Command {
+  std::vector<std::string> checkpassword;  // program (an absolute path) and its arguments
+  std::vector<std::string> backend;
+  std::vector<std::string> environment;  // the whole of it
+  bool no_new_privs = true;              // for the backend, set by begin
+  uid_t uid = 0;                         // whom checkpassword runs as
+  gid_t gid = 0;
+};
+
+// All borrowed; the child gets copies.
+struct CommandFds {
+  int null;         // /dev/null: 0 and 1
+  int log;          // 2: standard error of checkpassword and of the backend
+  int credentials;  // a pipe: 3
+  int status;
+  int begin;
+};
+
+// Starts `CHECKPASSWORD /proc/self/fd/5 4 NNP BACKEND...` as leader of a session of its own, with default signals. begin
+// is named by descriptor, since the user may not be able to reach the directory that it is installed in.
+// Unavailable: the system has no process for us. The exec itself failing is exit code 111 of the child.
+absl::StatusOr<pid_t> Start(const Command& command, const CommandFds& fds);
+
+}  // namespace postern::backendlauncher
+
+#endif  // POSTERN_BACKENDLAUNCHER_EXEC_H_
