@@ -1,0 +1,40 @@
+#ifndef POSTERN_SUPERVISOR_PLAN_H_
+#define POSTERN_SUPERVISOR_PLAN_H_
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "config/config.h"
+#include "sandbox/cage.h"
+#include "sandbox/policy.h"
+#include "supervisor/edges.h"
+#include "supervisor/layout.h"
+
+namespace postern::supervisor {
+
+// All that is known before anything is started: what each role is, and the options it will be given.
+struct RolePlan {
+  std::string binary, policy_path;
+  sandbox::Policy policy;
+  sandbox::Identity identity;
+  std::vector<std::string> options;  // besides --fds, --policy and --identity
+};
+
+struct Plan {
+  config::Config config;
+  Layout layout;
+  std::array<RolePlan, kRoles> roles;
+};
+
+// Whether roles can have users of their own, or all share the caller's in user namespaces.
+bool StartedAsRoot();
+
+// FailedPrecondition with all that is wrong, one line each: a missing binary, a policy that does not parse, a user that
+// does not exist.
+absl::StatusOr<Plan> MakePlan(config::Config config);
+
+}  // namespace postern::supervisor
+
+#endif  // POSTERN_SUPERVISOR_PLAN_H_
