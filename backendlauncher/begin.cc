@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -44,8 +45,16 @@ void SetAuthenticated() {
   setenv("AUTHADDR", user, 1);
 }
 
+// All of them: libc's signal() leaves out the two that it keeps for threads, which a parent may have had ignored.
 void ResetSignals() {
-  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+  struct {  // the kernel's sigaction, not libc's
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)();
+    uint64_t mask;
+  } const kDefault = {SIG_DFL, 0, nullptr, 0};
+  for (int number = 1; number < NSIG; ++number)
+    syscall(SYS_rt_sigaction, number, &kDefault, nullptr, sizeof kDefault.mask);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

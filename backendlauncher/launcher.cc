@@ -201,8 +201,13 @@ void Launcher::OnBegin(Key key, Session& session) {
 void Launcher::OnStream(Key key, Session& session) {
   auto incoming = session.line.Receive<ipc::Stream>();
   if (absl::IsUnavailable(incoming.status())) return;
-  // If begin is gone by now, its end of file or its exit tells.
-  if (!incoming.ok() || !session.begin.Send(ipc::Stream{}, {incoming->fds[0].get()}).ok()) return Forget(key);
+  absl::Status status = incoming.status();
+  if (status.ok()) status = session.begin.Send(ipc::Stream{}, {incoming->fds[0].get()});
+  if (!status.ok()) {
+    // The broker has gone, or begin has.
+    Event("exec_failed", session.session).AddText("error", status.message());
+    return Forget(key);
+  }
   session.state = State::kStarting;
   SetDeadline(key, session, Deadline::In(kStreamTime));
 }

@@ -41,7 +41,7 @@ struct Header {
 static_assert(sizeof(Header) == 4 && std::is_trivially_copyable_v<Header>);
 
 // At most kOctetsMax octets of text, the rest zero. Text from a peer is checked by Valid() before anyone looks at it:
-// printable ASCII without spaces at most, so that it may go into an environment and a log.
+// printable ASCII, so that it may go into an environment.
 template <size_t kOctetsMax>
 struct Text {
   uint16_t octets = 0;
@@ -50,14 +50,14 @@ struct Text {
   // Octets that are not printable ASCII become '?', a longer text is cut.
   static Text From(absl::string_view text) {
     Text result;
-    for (char c : text.substr(0, kOctetsMax)) result.data[result.octets++] = c > ' ' && c < 0x7f ? c : '?';
+    for (char c : text.substr(0, kOctetsMax)) result.data[result.octets++] = c >= ' ' && c < 0x7f ? c : '?';
     return result;
   }
   absl::string_view view() const { return absl::string_view(data, octets); }
   bool Valid() const {
     if (octets > kOctetsMax) return false;
     for (char c : view())
-      if (c <= ' ' || c >= 0x7f) return false;
+      if (c < ' ' || c >= 0x7f) return false;
     return true;
   }
 };

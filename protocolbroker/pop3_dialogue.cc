@@ -110,7 +110,9 @@ class Dialogue {
     auto outcome = TryLogIn();
     if (!outcome.ok() && !absl::IsUnavailable(outcome.status()) && !absl::IsOutOfRange(outcome.status()))
       return outcome.status();
-    switch (outcome.value_or(LoginOutcome::kTemporary)) {  // the launcher has gone: that is temporary
+    // The launcher has gone, or does not take what is sent: that is temporary.
+    if (!outcome.ok()) base::Event("login_error").AddText("error", outcome.status().message());
+    switch (outcome.value_or(LoginOutcome::kTemporary)) {
       case LoginOutcome::kAccepted:
         handed_over_ = true;
         return absl::OkStatus();

@@ -71,7 +71,7 @@ absl::StatusOr<Start> Begin(int argc, char** argv, const std::vector<std::string
   if (start.log.valid()) base::SetLogSocket(start.log.get());
   start.control = start.fds.Take("control");
 
-  ASSIGN_OR_RETURN(start.policy, sandbox::LoadPolicy(policy_path));
+  ASSIGN_OR_RETURN(start.policy, sandbox::ReadCheckedPolicy(policy_path));
   std::vector<std::pair<std::string, int>> named;
   for (size_t i = 0; i < fd_names.size(); ++i) named.emplace_back(fd_names[i], static_cast<int>(i) + 3);
   RETURN_IF_ERROR(sandbox::CheckDescriptors(start.policy, named));

@@ -41,6 +41,17 @@ absl::StatusOr<std::string> ReadAll(int fd, const std::string& path) {
   return text;
 }
 
+absl::StatusOr<Policy> Load(const std::string& path, bool check) {
+  // Not blocking, so that a fifo is refused rather than waited for.
+  const base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!fd.valid()) return absl::ErrnoToStatus(errno, path);
+  struct stat status;
+  if (fstat(fd.get(), &status) != 0) return absl::ErrnoToStatus(errno, path);
+  if (check) RETURN_IF_ERROR(CheckTrusted(path, status));
+  ASSIGN_OR_RETURN(const std::string text, ReadAll(fd.get(), path));
+  return ParsePolicy(path, text);
+}
+
 std::string DescribeStages(const Policy& policy) {
   std::vector<std::pair<std::string, const Stage*>> stages;
   for (const auto& [name, stage] : policy.stages) stages.emplace_back(name, &stage);
@@ -59,16 +70,9 @@ std::string DescribeStages(const Policy& policy) {
 
 }  // namespace
 
-absl::StatusOr<Policy> LoadPolicy(const std::string& path) {
-  // Not blocking, so that a fifo is refused rather than waited for.
-  const base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (!fd.valid()) return absl::ErrnoToStatus(errno, path);
-  struct stat status;
-  if (fstat(fd.get(), &status) != 0) return absl::ErrnoToStatus(errno, path);
-  RETURN_IF_ERROR(CheckTrusted(path, status));
-  ASSIGN_OR_RETURN(const std::string text, ReadAll(fd.get(), path));
-  return ParsePolicy(path, text);
-}
+absl::StatusOr<Policy> LoadPolicy(const std::string& path) { return Load(path, true); }
+
+absl::StatusOr<Policy> ReadCheckedPolicy(const std::string& path) { return Load(path, false); }
 
 std::string Describe(const Policy& policy) {
   std::vector<std::string> spaces;

@@ -83,6 +83,9 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view name, absl::string_view tex
 
 // Reads the file; refuses one that is writable by group or others, or owned by neither root nor the caller.
 absl::StatusOr<Policy> LoadPolicy(const std::string& path);
+// Reads a file that LoadPolicy() has taken in another process. For a role: one that was born into a user namespace
+// cannot tell whose a file is.
+absl::StatusOr<Policy> ReadCheckedPolicy(const std::string& path);
 
 // One line for a person: "own net,mount,ipc,uts; empty root; no capabilities; no_new_privs; 31 system calls, worker
 // 14". The first stage of the file goes without its name.
