@@ -1,208 +1,207 @@
 #include "sandbox/cage.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/securebits.h>
 #include <signal.h>
-#include <sys/capability.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <map>
-#include <memory>
+#include <cstdio>
+#include <optional>
+#include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/str_join.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
-#include "sandbox/apply.h"
+#include "sandbox/landlock.h"
+#include "sandbox/limits.h"
+#include "sandbox/namespaces.h"
+#include "sandbox/privileges.h"
+#include "sandbox/proc_status.h"
+#include "sandbox/refused.h"
 
 namespace postern::sandbox {
 namespace {
 
-absl::Status Refused(absl::string_view what) { return absl::UnavailableError(absl::StrCat(what, ": ", strerror(errno))); }
+constexpr char kEnterStage[] = "enter";
 
-int SocketOption(int fd, int option) {
-  int value = -1;
-  socklen_t octets = sizeof value;
-  return getsockopt(fd, SOL_SOCKET, option, &value, &octets) == 0 ? value : -1;
+void LogMissing(absl::string_view layer, absl::string_view why) {
+  base::Event("cage_without").Add("layer", layer).AddText("why", why);
 }
 
-// As [descriptors] kind names it; "" for what no kind describes.
-std::string KindOf(int fd) {
-  struct stat status;
-  const int flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fstat(fd, &status) != 0 || S_ISDIR(status.st_mode) || (flags & O_PATH) != 0) return "";
-  if (S_ISREG(status.st_mode)) return "file";
-  if (S_ISFIFO(status.st_mode)) return (flags & O_ACCMODE) == O_RDONLY ? "pipe-read" : "pipe-write";
-  if (!S_ISSOCK(status.st_mode)) return "other";
-  const int domain = SocketOption(fd, SO_DOMAIN), type = SocketOption(fd, SO_TYPE);
-  if (domain == AF_UNIX) return type == SOCK_SEQPACKET ? "unix-seqpacket" : type == SOCK_STREAM ? "unix-stream" : "other";
-  if ((domain == AF_INET || domain == AF_INET6) && type == SOCK_STREAM)
-    return SocketOption(fd, SO_ACCEPTCONN) == 1 ? "inet-listener" : "inet-stream";
-  return "other";
+// Where uid 0 is only a name for an ordinary user (rootless containers, build sandboxes).
+absl::StatusOr<bool> RootIsMachinesRoot() {
+  const base::UniqueFd fd(open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
+  char text[256];
+  const ssize_t got = fd.valid() ? read(fd.get(), text, sizeof(text) - 1) : -1;
+  if (got < 0) return Refused(errno, "/proc/self/uid_map");
+  text[got] = '\0';
+  unsigned long inside = 1;
+  unsigned long outside = 1;
+  return sscanf(text, "%lu %lu", &inside, &outside) != 2 || outside == 0;
 }
 
-// /proc/self/status as it is now. `file` was opened while there was a /proc.
-absl::StatusOr<std::map<std::string, std::string>> ReadStatus(int file) {
-  char text[8192];
-  const ssize_t octets = pread(file, text, sizeof text, 0);
-  if (octets <= 0) return Refused("/proc/self/status");
-  std::map<std::string, std::string> fields;
-  for (absl::string_view line : absl::StrSplit(absl::string_view(text, static_cast<size_t>(octets)), '\n')) {
-    const std::pair<absl::string_view, absl::string_view> field = absl::StrSplit(line, absl::MaxSplits(':', 1));
-    fields.emplace(field.first, absl::StripAsciiWhitespace(field.second));
+class Entering {
+ public:
+  Entering(const Policy& policy, const Identity& identity, ProcStatus status)
+      : policy_(policy),
+        identity_(identity),
+        privileged_(geteuid() == 0),
+        no_new_privs_(policy.no_new_privs || !privileged_),
+        parent_(getppid()),
+        kernel_(std::move(status)) {}
+
+  absl::Status Run();
+  // What Run() has not applied already.
+  std::optional<Seal> TakeSeal() { return no_new_privs_ ? std::move(seal_) : std::nullopt; }
+
+ private:
+  absl::Status CheckCaller() const;
+  absl::Status PrepareWhatNeedsDescriptors();
+  absl::Status GiveUpPrivileges();
+  absl::Status SetProcessAttributes();
+  absl::Status Verify();
+  absl::Status VerifyStatus() const;
+
+  const Policy& policy_;
+  const Identity identity_;
+  const bool privileged_;
+  const bool no_new_privs_;  // an ordinary user has nothing to gain by exec, and could load no filter without it
+  const pid_t parent_;
+  ProcStatus kernel_;
+  uint64_t keep_ = 0;             // capabilities
+  bool bounding_shrunk_ = false;  // else it cannot be, and no_new_privs has to do
+  std::optional<Seal> seal_;      // the stage "enter"
+  base::UniqueFd ruleset_;
+};
+
+absl::Status Entering::CheckCaller() const {
+  if (!kernel_.Is("Threads", {1})) return absl::FailedPreconditionError("the process has more than one thread");
+  if (policy_.pid && getpid() != 1) return absl::FailedPreconditionError("pid = new, but this is not pid 1");
+  const bool own = identity_.uid == geteuid() && identity_.gid == getegid() && identity_.uid == getuid();
+  if (!privileged_ && !own)
+    return absl::FailedPreconditionError(
+        absl::StrCat("only root can become uid ", identity_.uid, " gid ", identity_.gid));
+  if (identity_.uid != 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool machines_root, RootIsMachinesRoot());
+  if (machines_root) return absl::FailedPreconditionError("a role cannot be root");
+  return absl::OkStatus();
+}
+
+absl::Status Entering::PrepareWhatNeedsDescriptors() {
+  if (privileged_) {
+    ASSIGN_OR_RETURN(keep_, CapabilityMask(policy_.caps));
   }
-  return fields;
-}
-
-uint64_t CapabilityMask(const std::vector<std::string>& names) {
-  uint64_t mask = 0;
-  for (const std::string& name : names) {
-    cap_value_t value;
-    if (cap_from_name(absl::StrCat("cap_", name).c_str(), &value) == 0) mask |= uint64_t{1} << value;
+  if (policy_.stages.count(kEnterStage) != 0) {
+    ASSIGN_OR_RETURN(seal_, Seal::Prepare(policy_, kEnterStage));
   }
-  return mask;
-}
-
-absl::Status DropBoundingSet(uint64_t kept) {
-  for (cap_value_t value = 0; cap_get_bound(value) >= 0; ++value)
-    if ((kept >> value & 1) == 0 && cap_get_bound(value) == 1 && cap_drop_bound(value) != 0) return Refused("cap_drop_bound");
+  if (policy_.landlock == Need::kNo) return absl::OkStatus();
+  absl::StatusOr<base::UniqueFd> ruleset = MakeDenyAllRuleset();
+  if (ruleset.ok()) {
+    ruleset_ = *std::move(ruleset);
+  } else if (policy_.landlock == Need::kRequire) {
+    return ruleset.status();
+  } else {
+    LogMissing("landlock", ruleset.status().message());
+  }
   return absl::OkStatus();
 }
 
-// Permitted and effective become exactly `kept`, inheritable and ambient none.
-absl::Status SetCapabilities(uint64_t kept) {
-  const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> caps(cap_init(), cap_free);
-  if (caps == nullptr) return Refused("cap_init");
-  for (cap_value_t value = 0; value <= CAP_LAST_CAP; ++value)
-    if ((kept >> value & 1) != 0 && (cap_set_flag(caps.get(), CAP_PERMITTED, 1, &value, CAP_SET) != 0 ||
-                                     cap_set_flag(caps.get(), CAP_EFFECTIVE, 1, &value, CAP_SET) != 0))
-      return Refused("cap_set_flag");
-  if (cap_set_proc(caps.get()) != 0) return Refused("cap_set_proc");
-  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return Refused("PR_CAP_AMBIENT_CLEAR_ALL");
+absl::Status Entering::GiveUpPrivileges() {
+  bounding_shrunk_ = MayShrinkBoundingSet();
+  if (bounding_shrunk_) {
+    RETURN_IF_ERROR(ShrinkBoundingSet(keep_));
+  } else if (privileged_) {
+    return absl::UnavailableError("root without CAP_SETPCAP cannot shrink the bounding set");
+  }
+  if (privileged_) RETURN_IF_ERROR(BecomeUser(identity_.uid, identity_.gid));
+  // Backends are started as uid 0 by whoever keeps capabilities, and have to get them.
+  if (bounding_shrunk_ && keep_ == 0) RETURN_IF_ERROR(LockSecurebits());
+  // Without no_new_privs a filter needs CAP_SYS_ADMIN, which goes with the next step.
+  if (seal_.has_value() && !no_new_privs_) RETURN_IF_ERROR(seal_->Apply());
+  return KeepCapabilities(keep_);
+}
+
+absl::Status Entering::SetProcessAttributes() {
+  if (policy_.parent_death_kill) {
+    if (prctl(PR_SET_PDEATHSIG, static_cast<unsigned long>(SIGKILL), 0UL, 0UL, 0UL) != 0)
+      return Refused(errno, "prctl(PR_SET_PDEATHSIG)");
+    // It may have died before, and then no signal comes.
+    if (getppid() != parent_) return absl::UnavailableError("the parent process has ended");
+  }
+  const unsigned long dumpable = policy_.dumpable ? 1 : 0;
+  if (prctl(PR_SET_DUMPABLE, dumpable, 0UL, 0UL, 0UL) != 0) return Refused(errno, "prctl(PR_SET_DUMPABLE)");
+  bool missing;
+  RETURN_IF_ERROR(DenyMemoryExec(policy_.memory_deny_exec, &missing));
+  if (missing) LogMissing("memory-deny-exec", "prctl(PR_SET_MDWE) was refused");
+  if (no_new_privs_ && prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0)
+    return Refused(errno, "prctl(PR_SET_NO_NEW_PRIVS)");
+  if (!ruleset_.valid()) return absl::OkStatus();
+  const absl::Status restricted = RestrictSelf(ruleset_.get());
+  ruleset_.Reset();
+  if (!restricted.ok() && policy_.landlock == Need::kRequire) return restricted;
+  if (!restricted.ok()) LogMissing("landlock", restricted.message());
   return absl::OkStatus();
 }
 
-// Uid 0 would mean nothing to this process any more, and nobody can change that.
-absl::Status LockSecurebits() {
-  constexpr unsigned long kBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
-                                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
-                                  SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
-  return prctl(PR_SET_SECUREBITS, kBits, 0, 0, 0) == 0 ? absl::OkStatus() : Refused("PR_SET_SECUREBITS");
-}
-
-// Groups while it may still set them, then gid, then uid.
-absl::Status BecomeUser(const Identity& identity) {
-  if (setgroups(0, nullptr) != 0) return Refused("setgroups");
-  if (setresgid(identity.gid, identity.gid, identity.gid) != 0) return Refused("setresgid");
-  if (setresuid(identity.uid, identity.uid, identity.uid) != 0) return Refused("setresuid");
-  return absl::OkStatus();
-}
-
-absl::Status Prctl(int option, unsigned long value, const char* name) {
-  return prctl(option, value, 0, 0, 0) == 0 ? absl::OkStatus() : Refused(name);
-}
-
-absl::Status Differs(absl::string_view what, absl::string_view is, absl::string_view wanted) {
-  return absl::InternalError(absl::StrCat("the cage does not hold: ", what, " is \"", is, "\", not \"", wanted, "\""));
-}
-
-// What the kernel says of this process now, against what was asked for.
-absl::Status Verify(int status_file, const Identity& identity, uint64_t kept, bool bounded, bool no_new_privs, bool as_root) {
-  ASSIGN_OR_RETURN(const auto fields, ReadStatus(status_file));
-  const std::string none = absl::StrFormat("%016x", 0), some = absl::StrFormat("%016x", kept);
-  std::map<std::string, std::string> wanted = {
-      {"Uid", absl::StrFormat("%1$d\t%1$d\t%1$d\t%1$d", identity.uid)},
-      {"Gid", absl::StrFormat("%1$d\t%1$d\t%1$d\t%1$d", identity.gid)},
-      {"CapInh", none},
-      {"CapPrm", some},
-      {"CapEff", some},
-      {"CapAmb", none},
-      {"NoNewPrivs", no_new_privs ? "1" : "0"},
+absl::Status Entering::VerifyStatus() const {
+  const uint64_t uid = identity_.uid;
+  const uint64_t gid = identity_.gid;
+  std::vector<absl::string_view> wrong;
+  const auto expect = [&](absl::string_view field, const std::vector<uint64_t>& numbers, int base) {
+    if (!kernel_.Is(field, numbers, base)) wrong.push_back(field);
   };
-  if (bounded) wanted["CapBnd"] = some;
-  if (as_root) wanted["Groups"] = "";
-  for (const auto& [name, value] : wanted) {
-    const auto found = fields.find(name);
-    if (found == fields.end()) return Differs(name, "missing", value);
-    if (found->second != value) return Differs(name, found->second, value);
-  }
-  if (kept == 0 && setresuid(0, 0, 0) == 0) return Differs("setresuid(0)", "allowed", "refused");
+  expect("Uid", {uid, uid, uid, uid}, 10);
+  expect("Gid", {gid, gid, gid, gid}, 10);
+  // Where setgroups is denied (BecomeUser) the groups stay with the uid.
+  if (privileged_ && uid != 0) expect("Groups", {}, 10);
+  expect("CapInh", {0}, 16);
+  expect("CapPrm", {keep_}, 16);
+  expect("CapEff", {keep_}, 16);
+  expect("CapAmb", {0}, 16);
+  if (bounding_shrunk_) expect("CapBnd", {keep_}, 16);
+  if (no_new_privs_) expect("NoNewPrivs", {1}, 10);
+  if (wrong.empty()) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("/proc/self/status is not as the policy says: ", absl::StrJoin(wrong, ", ")));
+}
+
+absl::Status Entering::Verify() {
+  RETURN_IF_ERROR(kernel_.Refresh());
+  RETURN_IF_ERROR(VerifyStatus());
+  if (prctl(PR_GET_DUMPABLE) != (policy_.dumpable ? 1 : 0)) return absl::UnavailableError("dumpable is not as set");
+  // Whoever keeps CAP_SETUID may become root: that is what it is kept for.
+  ASSIGN_OR_RETURN(const uint64_t setuid_mask, CapabilityMask({"setuid"}));
+  if (identity_.uid != 0 && (keep_ & setuid_mask) == 0 && setresuid(0, 0, 0) == 0)
+    return absl::UnavailableError("setresuid(0) works after all privileges were given up");
   return absl::OkStatus();
+}
+
+absl::Status Entering::Run() {
+  RETURN_IF_ERROR(CheckCaller());
+  RETURN_IF_ERROR(PrepareWhatNeedsDescriptors());
+  RETURN_IF_ERROR(UnshareNamespaces(policy_, privileged_));
+  if (policy_.empty_root) RETURN_IF_ERROR(EmptyRoot());
+  RETURN_IF_ERROR(SetLimits(policy_.limits));
+  RETURN_IF_ERROR(GiveUpPrivileges());
+  RETURN_IF_ERROR(SetProcessAttributes());
+  return Verify();
 }
 
 }  // namespace
 
-absl::Status CheckDescriptors(const Policy& policy, const std::vector<std::pair<std::string, int>>& fds) {
-  const auto failed = [&](absl::string_view name, absl::string_view what) {
-    return absl::FailedPreconditionError(absl::StrCat(policy.name, ": descriptor ", name, " ", what));
-  };
-  for (const std::string& word : policy.keep) {
-    const absl::string_view name = absl::StripSuffix(word, "*");
-    const auto count = std::count_if(fds.begin(), fds.end(), [&](const auto& fd) { return fd.first == name; });
-    if (name == word && count == 0) return failed(name, "is missing");
-    if (name == word && count > 1) return failed(name, "was handed over more than once");
-  }
-  for (const auto& [name, fd] : fds) {
-    const auto kind = policy.kind.find(name);
-    if (kind == policy.kind.end()) return failed(name, "is not kept");
-    const std::string is = KindOf(fd);
-    if (is.empty()) return failed(name, "is closed, or a directory");
-    if (kind->second != "any" && kind->second != is) return failed(name, absl::StrCat("is of kind ", is, ", not ", kind->second));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Enter(const Policy& policy, const Identity& identity) {
-  const bool as_root = geteuid() == 0;
-  if (identity.uid == 0 || identity.gid == 0) return absl::FailedPreconditionError("a role cannot be root");
-  if (!as_root && (identity.uid != geteuid() || identity.gid != getegid()))
-    return absl::FailedPreconditionError("only root can become somebody else");
-  if (policy.pid && getpid() != 1) return absl::FailedPreconditionError("pid = new, but this is not pid 1");
-  const base::UniqueFd status_file(open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-  if (!status_file.valid()) return Refused("/proc/self/status");
-  ASSIGN_OR_RETURN(const auto before, ReadStatus(status_file.get()));
-  if (const auto threads = before.find("Threads"); threads == before.end() || threads->second != "1")
-    return absl::FailedPreconditionError("more than one thread");
-
-  const bool own_namespaces = policy.net || policy.mount || policy.ipc || policy.uts;
-  RETURN_IF_ERROR(NewNamespaces(policy, own_namespaces && !as_root));
-  if (policy.empty_root) RETURN_IF_ERROR(EmptyRoot());
-  RETURN_IF_ERROR(ApplyLimits(policy.limits));
-
-  // An ordinary user has capabilities only in a user namespace of his own, and keeps none of them.
-  const bool powerful = as_root || own_namespaces;
-  const uint64_t kept = as_root ? CapabilityMask(policy.caps) : 0;
-  const bool no_new_privs = policy.no_new_privs || !as_root;
-  if (powerful) RETURN_IF_ERROR(DropBoundingSet(kept));
-  if (!as_root) RETURN_IF_ERROR(Prctl(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"));
-  if (policy.stages.count("enter") != 0) {
-    ASSIGN_OR_RETURN(const Seal seal, Seal::Prepare(policy, "enter"));
-    RETURN_IF_ERROR(seal.Apply());
+  std::optional<Seal> seal;
+  {
+    ASSIGN_OR_RETURN(ProcStatus status, ProcStatus::Open());
+    Entering entering(policy, identity, std::move(status));
+    RETURN_IF_ERROR(entering.Run());
+    seal = entering.TakeSeal();
   }
-  if (powerful && kept == 0) RETURN_IF_ERROR(LockSecurebits());
-  if (kept != 0) RETURN_IF_ERROR(Prctl(PR_SET_KEEPCAPS, 1, "PR_SET_KEEPCAPS"));
-  if (as_root) RETURN_IF_ERROR(BecomeUser(identity));
-  RETURN_IF_ERROR(SetCapabilities(kept));
-  if (kept != 0) RETURN_IF_ERROR(Prctl(PR_SET_KEEPCAPS, 0, "PR_SET_KEEPCAPS"));
-
-  // After the last change of identity, which would clear it. A parent that has died before this is told by the hang-up
-  // of the control channel, which every role watches.
-  if (policy.parent_death_kill) RETURN_IF_ERROR(Prctl(PR_SET_PDEATHSIG, SIGKILL, "PR_SET_PDEATHSIG"));
-  RETURN_IF_ERROR(Prctl(PR_SET_DUMPABLE, policy.dumpable ? 1 : 0, "PR_SET_DUMPABLE"));
-  RETURN_IF_ERROR(DenyExecutableMemory(policy.memory_deny_exec));
-  if (no_new_privs) RETURN_IF_ERROR(Prctl(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"));
-  RETURN_IF_ERROR(DenyWithLandlock(policy.landlock));
-  return Verify(status_file.get(), identity, kept, powerful, no_new_privs, as_root);
+  // After all descriptors of the above are closed, so that its allow-list need not name what Enter does.
+  return seal.has_value() ? seal->Apply() : absl::OkStatus();
 }
 
 }  // namespace postern::sandbox

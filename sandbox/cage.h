@@ -26,22 +26,22 @@ struct Identity {
 absl::Status CheckDescriptors(const Policy& policy, const std::vector<std::pair<std::string, int>>& fds);
 
 // Irrevocably gives up what the policy does not keep, then reads back from the kernel that it is gone. Order:
-// namespaces, root, rlimits, bounding set, the stage "enter", securebits (only if no capability is kept), groups, gid,
-// uid, capabilities, parent death, dumpable, memory-deny-exec, no_new_privs, landlock, verification.
+// namespaces, root, rlimits, bounding set, groups, gid, uid, securebits (only if no capability is kept), capabilities,
+// parent death, dumpable, memory-deny-exec, no_new_privs, landlock, verification, the stage "enter".
 //
 // Needs /proc, and a process of one thread. An error leaves the process half-way: the caller must exit.
-// As root: becomes `identity`, which may not be uid 0. Otherwise `identity` must be the caller's own; new namespaces then
-// come with a user namespace of that one uid, whose capabilities are all given up again (so `caps` of the policy is
-// none), supplementary groups stay, and no_new_privs is set whatever the policy says: there is no privilege to gain.
-// `pid = new` is made by the supervisor when it forks: here it is only checked that this is pid 1. What the system
-// refuses is Unavailable ("unshare(net,mount): Operation not permitted ..."), what the caller got wrong FailedPrecondition.
+// As root: becomes `identity`, which may be uid 0 only where that is not the machine's root. Otherwise `identity` must
+// be the caller's own; new namespaces then come with a user namespace of that one uid, whose capabilities are all given
+// up again (so `caps` of the policy is none), supplementary groups stay, and no_new_privs is set in any case. `pid = new` is made by the supervisor when
+// it forks: here it is only checked that this is pid 1. What the system refuses is Unavailable ("unshare(net,mount):
+// Operation not permitted ..."), what the caller got wrong FailedPrecondition.
 absl::Status Enter(const Policy& policy, const Identity& identity);
 
 // A stage, [syscalls NAME] and [limits NAME], compiled once and applied by whoever is to be tightened, e.g. a forked
 // worker. Stages stack, and only ever tighten.
 class Seal {
  public:
-  // Needs two spare descriptors while it runs. NotFound if the policy has no such stage.
+  // NotFound if the policy has no such stage.
   static absl::StatusOr<Seal> Prepare(const Policy& policy, absl::string_view stage);
 
   // Limits, then the filter. Allocates nothing unless it fails. A stage applied before this one has to allow prlimit64

@@ -5,7 +5,6 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
-#include "base/suggest.h"
 
 namespace postern::sandbox {
 
@@ -31,16 +30,6 @@ absl::Status Errors::ToStatus() const {
     absl::StrAppend(&text, text.empty() ? "" : "\n", name_, ":", entry.line, ":", entry.column, ": ", entry.what);
   if (more_) absl::StrAppend(&text, "\n", name_, ": and more; these are the first ", kErrorsMax);
   return absl::InvalidArgumentError(text);
-}
-
-std::string Quoted(absl::string_view word) {
-  constexpr size_t kWordOctetsMax = 64;
-  return absl::StrCat("\"", word.substr(0, kWordOctetsMax), word.size() > kWordOctetsMax ? "~" : "", "\"");
-}
-
-std::string DidYouMean(absl::string_view word, const std::vector<absl::string_view>& known) {
-  const std::string nearest = base::Suggest(word, known);
-  return nearest.empty() ? "" : absl::StrCat(" (did you mean ", nearest, "?)");
 }
 
 }  // namespace postern::sandbox

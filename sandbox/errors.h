@@ -37,11 +37,6 @@ class Errors {
   bool more_ = false;
 };
 
-// In double quotes, cut at 64 octets: what is printed comes from a file that may be anything.
-std::string Quoted(absl::string_view word);
-// " (did you mean NAME?)" with the nearest of `known`; "" if none is near.
-std::string DidYouMean(absl::string_view word, const std::vector<absl::string_view>& known);
-
 }  // namespace postern::sandbox
 
 #endif  // POSTERN_SANDBOX_ERRORS_H_

@@ -1,117 +1,112 @@
+#include "sandbox/namespaces.h"
+
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
-#include "sandbox/apply.h"
+#include "sandbox/refused.h"
 
 namespace postern::sandbox {
 namespace {
 
-absl::Status Refused(absl::string_view what) { return absl::UnavailableError(absl::StrCat(what, ": ", strerror(errno))); }
+// Any directory would do to mount on; this one is there, as /proc/self/status has been opened.
+constexpr char kMountPoint[] = "/proc";
+constexpr unsigned long kRootFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
-absl::Status WriteFile(const char* path, absl::string_view text) {
-  const base::UniqueFd file(open(path, O_WRONLY | O_CLOEXEC));
-  if (!file.valid() || write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return Refused(path);
+absl::Status WriteFile(const char* path, const std::string& text) {
+  const base::UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return Refused(errno, path);
+  if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return Refused(errno, path);
   return absl::OkStatus();
 }
 
-// Newer than Debian 12's <linux/landlock.h>. The kernel takes a shorter structure from an older ABI.
-struct LandlockRules {
-  uint64_t files, network, scopes;
-};
-
-// landlock(7): the rights that each ABI added.
-LandlockRules AllRights(long abi) {
-  LandlockRules rules = {};
-  rules.files = (uint64_t{1} << 13) - 1;
-  if (abi >= 2) rules.files |= uint64_t{1} << 13;  // moving between directories
-  if (abi >= 3) rules.files |= uint64_t{1} << 14;  // truncate
-  if (abi >= 5) rules.files |= uint64_t{1} << 15;  // ioctl on devices
-  if (abi >= 4) rules.network = 3;                 // TCP bind and connect
-  if (abi >= 6) rules.scopes = 3;                  // abstract sockets and signals of others
-  return rules;
+absl::string_view UnshareHint(int error, bool privileged) {
+  if (error == ENOSPC) return "(too many namespaces: sysctl user.max_*_namespaces)";
+  if (error != EPERM) return "";
+  if (privileged) return "(root without CAP_SYS_ADMIN, as in many containers?)";
+  return "(are user namespaces forbidden? sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, or an "
+         "LSM)";
 }
 
-size_t OctetsOf(long abi) { return (abi >= 6 ? 3 : abi >= 4 ? 2 : 1) * sizeof(uint64_t); }
+absl::Status CheckRoot() {
+  struct statfs kind;
+  struct statvfs flags;
+  if (statfs("/", &kind) != 0 || statvfs("/", &flags) != 0) return Refused(errno, "statfs of the new root");
+  if (kind.f_type != TMPFS_MAGIC) return absl::UnavailableError("the new root is not the tmpfs mounted for it");
+  if ((flags.f_flag & ST_RDONLY) == 0) return absl::UnavailableError("the new root is not read-only");
+  if (mkdir("/probe", 0700) == 0 || errno != EROFS) return absl::UnavailableError("the new root can be written to");
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir("/"), closedir);
+  if (directory == nullptr) return Refused(errno, "opendir of the new root");
+  errno = 0;
+  while (const dirent* entry = readdir(directory.get())) {
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+      return absl::UnavailableError("the new root is not empty");
+  }
+  if (errno != 0) return Refused(errno, "readdir of the new root");
+  return absl::OkStatus();
+}
 
 }  // namespace
 
-absl::Status NewNamespaces(const Policy& policy, bool user_namespace) {
-  const struct {
-    bool wanted;
-    int flag;
-    const char* name;
-  } kSpaces[] = {{user_namespace, CLONE_NEWUSER, "user"}, {policy.net, CLONE_NEWNET, "net"},
-                 {policy.mount, CLONE_NEWNS, "mount"},    {policy.ipc, CLONE_NEWIPC, "ipc"},
-                 {policy.uts, CLONE_NEWUTS, "uts"}};
+absl::Status UnshareNamespaces(const Policy& policy, bool privileged) {
   int flags = 0;
   std::vector<absl::string_view> names;
-  for (const auto& space : kSpaces) {
-    if (!space.wanted) continue;
-    flags |= space.flag;
-    names.push_back(space.name);
-  }
+  const auto add = [&](bool wanted, int flag, absl::string_view name) {
+    if (!wanted) return;
+    flags |= flag;
+    names.push_back(name);
+  };
+  add(policy.net, CLONE_NEWNET, "net");
+  add(policy.mount, CLONE_NEWNS, "mount");
+  add(policy.ipc, CLONE_NEWIPC, "ipc");
+  add(policy.uts, CLONE_NEWUTS, "uts");
   if (flags == 0) return absl::OkStatus();
-  const uid_t uid = getuid();
-  const gid_t gid = getgid();
+  add(!privileged, CLONE_NEWUSER, "user");
+  const uid_t uid = geteuid();
+  const gid_t gid = getegid();
   if (unshare(flags) != 0)
-    return Refused(absl::StrCat(
-        "unshare(", absl::StrJoin(names, ","), ")",
-        user_namespace ? " (look at sysctl kernel.unprivileged_userns_clone and user.max_user_namespaces)" : ""));
-  if (!user_namespace) return absl::OkStatus();
-  RETURN_IF_ERROR(WriteFile("/proc/self/setgroups", "deny"));
-  RETURN_IF_ERROR(WriteFile("/proc/self/uid_map", absl::StrCat(uid, " ", uid, " 1")));
-  return WriteFile("/proc/self/gid_map", absl::StrCat(gid, " ", gid, " 1"));
+    return Refused(errno, absl::StrCat("unshare(", absl::StrJoin(names, ","), ")"), UnshareHint(errno, privileged));
+  if (!privileged) {
+    // The kernel takes a gid map from an ordinary user only after he can no longer drop groups that deny him something.
+    RETURN_IF_ERROR(WriteFile("/proc/self/setgroups", "deny"));
+    RETURN_IF_ERROR(WriteFile("/proc/self/uid_map", absl::StrCat(uid, " ", uid, " 1")));
+    RETURN_IF_ERROR(WriteFile("/proc/self/gid_map", absl::StrCat(gid, " ", gid, " 1")));
+  }
+  // Else what is mounted here would appear outside.
+  if (policy.mount && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return Refused(errno, "mount(/, private)");
+  return absl::OkStatus();
 }
 
 absl::Status EmptyRoot() {
-  // Nothing that happens here may show outside, and nothing mounted outside later may show here.
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return Refused("mount(/, private)");
-  constexpr char kMountPoint[] = "/tmp";  // any directory will do: it is covered and then gone
-  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  if (mount("empty", kMountPoint, "tmpfs", kFlags, "size=4k,nr_inodes=2,mode=0555") != 0) return Refused("mount(tmpfs)");
-  if (chdir(kMountPoint) != 0) return Refused("chdir");
-  // pivot_root(2), "pivot_root(".", ".")": the old root lands on top of the new one and is taken off again.
-  if (syscall(SYS_pivot_root, ".", ".") != 0) return Refused("pivot_root");
-  if (umount2(".", MNT_DETACH) != 0) return Refused("umount2");
-  if (chdir("/") != 0) return Refused("chdir(/)");
-  if (mount(nullptr, "/", nullptr, MS_REMOUNT | MS_RDONLY | kFlags, nullptr) != 0) return Refused("mount(/, read-only)");
-
-  struct statvfs file_system;
-  if (statvfs("/", &file_system) != 0 || (file_system.f_flag & ST_RDONLY) == 0)
-    return absl::InternalError("the empty root is not read-only");
-  const std::unique_ptr<DIR, int (*)(DIR*)> root(opendir("/"), closedir);
-  if (root == nullptr) return Refused("opendir(/)");
-  while (const dirent* entry = readdir(root.get()))
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-      return absl::InternalError("the empty root is not empty");
-  return absl::OkStatus();
-}
-
-absl::Status DenyWithLandlock(Need need) {
-  if (need == Need::kNo) return absl::OkStatus();
-  constexpr unsigned kVersion = 1;  // LANDLOCK_CREATE_RULESET_VERSION
-  const long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, kVersion);
-  if (abi < 1) return need == Need::kTry ? absl::OkStatus() : Refused("landlock");
-  const LandlockRules rules = AllRights(abi);
-  const base::UniqueFd ruleset(static_cast<int>(syscall(SYS_landlock_create_ruleset, &rules, OctetsOf(abi), 0)));
-  if (!ruleset.valid()) return Refused("landlock_create_ruleset");
-  if (syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) return Refused("landlock_restrict_self");
-  return absl::OkStatus();
+  // Of inodes the root takes one; size 0 would mean without limit.
+  if (mount("tmpfs", kMountPoint, "tmpfs", kRootFlags, "size=4096,nr_inodes=2,mode=0555") != 0)
+    return Refused(errno, "mount(tmpfs)");
+  if (chdir(kMountPoint) != 0) return Refused(errno, "chdir to the new root");
+  // pivot_root(2): with both the same, the old root ends up on top of the new one, and is what "." unmounts.
+  if (syscall(SYS_pivot_root, ".", ".") != 0) return Refused(errno, "pivot_root");
+  if (umount2(".", MNT_DETACH) != 0) return Refused(errno, "umount2 of the old root");
+  if (chdir("/") != 0) return Refused(errno, "chdir(/)");
+  if (mount(nullptr, "/", nullptr, MS_REMOUNT | MS_RDONLY | kRootFlags, nullptr) != 0)
+    return Refused(errno, "mount(/, read-only)");
+  return CheckRoot();
 }
 
 }  // namespace postern::sandbox

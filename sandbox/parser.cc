@@ -21,6 +21,7 @@
 #include "sandbox/errors.h"
 #include "sandbox/policy.h"
 #include "sandbox/rules.h"
+#include "sandbox/suggest.h"
 #include "sandbox/symbols.h"
 
 namespace postern::sandbox {

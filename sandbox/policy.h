@@ -69,9 +69,8 @@ struct Policy {
   Need landlock = Need::kNo;
   Need memory_deny_exec = Need::kNo;
   std::vector<Limit> limits;  // [limits] without a name: set by Enter
-  // By name; never "". The stage "enter" is applied by Enter itself, before it changes identity. Under no-new-privs = no
-  // it is the only one possible (a filter then needs CAP_SYS_ADMIN, which Enter gives up after it) and must be @default
-  // allow.
+  // By name; never "". The stage "enter" is applied by Enter itself, as its last act. Under no-new-privs = no it is the
+  // only one possible (a filter then needs CAP_SYS_ADMIN, which Enter gives up after it) and must be @default allow.
   std::map<std::string, Stage> stages;
 };
 

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "sandbox/suggest.h"
 #include "sandbox/symbols.h"
 
 namespace postern::sandbox {

@@ -75,12 +75,12 @@ class EventLog:
                     shown = "\n".join(self.lines[-60:])
                     raise AssertionError("no %s %s; the log:\n%s" % (what, "any more" if self.ended else "yet", shown))
 
-    def find(self, name, **fields):
+    def find(self, name, /, **fields):
         """All events of that name so far. role=, pid= and session= look at the stamp, the others at the fields."""
         with self._changed:
             return [event for event in self.events if event.fits(name, fields)]
 
-    def wait(self, name, count=1, seconds=20, **fields):
+    def wait(self, name, /, count=1, seconds=20, **fields):
         """The count-th such event, however long ago it came."""
         matching = lambda: [event for event in self.events if event.fits(name, fields)][count - 1 : count]
         return self.until(matching, "event %s %s (%d)" % (name, fields, count), seconds)[0]

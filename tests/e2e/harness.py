@@ -5,8 +5,10 @@ waits for events and conditions with a deadline, never for a time to pass.
 """
 
 import atexit
+import itertools
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -51,10 +53,12 @@ class Slot:
                 self._lock.close()
         else:
             raise AssertionError("no slot is free")
-        self.uid_base = 71000 + 32 * self.number  # five for the roles
-        self.mail_uid = self.uid_base + 10 if ROOT else os.geteuid()
-        self.ordinary_uid = self.uid_base + 20
+        self._uids = itertools.cycle(range(71000 + 256 * self.number, 71000 + 256 * (self.number + 1), 8))
         self._port = 10000 + 100 * self.number  # below the range the kernel takes ports from by itself
+
+    def uids(self):
+        """The first of eight: five for roles, one for the mailbox, one for an ordinary user."""
+        return next(self._uids)
 
     def port(self):
         while True:
@@ -77,9 +81,7 @@ class Installation:
         atexit.register(shutil.rmtree, self.directory, ignore_errors=True)
         os.chmod(self.directory, 0o755)
         os.umask(0o022)
-        self.prefix = self.path("stage")
-        subprocess.run(["tools/stage", ".", self.prefix], check=True)
-        self.postern = self.prefix + "/bin/postern"
+        subprocess.run(["tools/stage", ".", self.path("stage")], check=True)
         courier = os.environ.get("POSTERN_COURIER") or "/var/cache/postern/courier"
         subprocess.run(["tools/fetch-courier", courier], check=True)
         shutil.copytree(courier, self.path("courier"), symlinks=True)
@@ -90,9 +92,6 @@ class Installation:
 
     def path(self, name):
         return self.directory + "/" + name
-
-    def libexec(self, name):
-        return self.prefix + "/libexec/postern/" + name
 
     def make_certificate(self, name):
         cert, key = self.path(name + ".pem"), self.path(name + ".key")
@@ -140,33 +139,40 @@ def toml_sections(sections):
 class Postern:
     """A state directory, a configuration, and `postern run` on it once start() was called."""
 
-    def __init__(self, service=None, limits=None, uid=None, arguments=()):
-        """`service` and `limits` change single keys; `uid` is the ordinary user to start as, as root only."""
+    def __init__(self, service=None, limits=None, ordinary=False):
+        """`service` and `limits` change single keys; `ordinary`: root starts it as an ordinary user."""
         self.installation = installation()
         slot = self.installation.slot
-        self.uid = uid
-        self.mail_uid = slot.mail_uid if uid is None else uid
-        self.role_uids = range(slot.uid_base, slot.uid_base + len(ROLES)) if ROOT and uid is None else range(0)
-        self.arguments = list(arguments)
+        uids = slot.uids()
+        self.uid = uids + 6 if ordinary else os.geteuid()  # what it is started as
+        self.mail_uid = self.uid if self.uid != 0 else uids + 5
+        self.role_uids = range(uids, uids + len(ROLES)) if self.uid == 0 else range(0)
+        self.arguments = []
         self.pass_fds = ()
         self.password = "Pw" + secrets.token_hex(12)
         self.secrets = [self.password]  # what no log may show
         self.pop3, self.pop3s = slot.port(), slot.port()
         self.directory = tempfile.mkdtemp(prefix="state-", dir=self.installation.directory)
         os.chmod(self.directory, 0o755)
+        # Programs under a name of its own, by which its processes are known.
+        shutil.copytree(self.installation.path("stage"), self.path("stage"), copy_function=os.link)
+        self.program = self.path("stage/bin/postern")
         self.home = self.path("home")
         self.maildir = self.home + "/Maildir"
         self.process = self.log = None
         self._make_state()
         self.settings = self._settings(service or {}, limits or {})
         self.file = self.write("postern.toml", toml_sections(self.settings))
-        if uid is not None:
+        if ordinary:
             for path in (self.directory, self.path("passwd"), self.path("key.pem")):
-                os.chown(path, uid, uid)
+                os.chown(path, self.uid, self.uid)
         self._mounts = processes.mounts()
 
     def path(self, name):
         return self.directory + "/" + name
+
+    def libexec(self, name):
+        return self.path("stage/libexec/postern/" + name)
 
     def write(self, name, text, mode=0o644):
         with open(self.path(name), "w", encoding="utf-8") as file:
@@ -208,7 +214,7 @@ class Postern:
             "listen_tls": ["127.0.0.1:%d" % self.pop3s, "[::1]:%d" % self.pop3s],
             "certificate": "cert.pem",
             "key": "key.pem",
-            "checkpassword": [self.installation.libexec("checkpassword-file"), self.path("passwd")],
+            "checkpassword": [self.libexec("checkpassword-file"), self.path("passwd")],
             "backend": [courier + "/bin/courierpop3d", "Maildir"],
             "environment": {"LD_LIBRARY_PATH": courier + "/lib"},
             "capabilities": ["TOP", "UIDL"],
@@ -220,14 +226,14 @@ class Postern:
 
     def become(self):
         """What to call between fork and exec."""
-        if self.uid is not None:
+        if self.uid != os.geteuid():
             os.setgroups([])
             os.setgid(self.uid)
             os.setuid(self.uid)
 
     def launch(self):
         self.process = subprocess.Popen(
-            [self.installation.postern, "run", *self.arguments, self.file],
+            [self.program, "run", *self.arguments, self.file],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -246,7 +252,7 @@ class Postern:
     def check(self):
         """`postern check` on the file as it is now: exit status and everything said."""
         done = subprocess.run(
-            [self.installation.postern, "check", self.file],
+            [self.program, "check", self.file],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -288,39 +294,46 @@ class Postern:
 
     # Processes
 
-    def processes(self):
-        """All of this postern, backends and those whose parent has gone included."""
-        if not self.process:
-            return []
-        own = set(self.role_uids) | ({self.mail_uid} if self.role_uids else set())
-        files = (self.installation.directory + "/", self.directory + "/")
+    def processes(self, condition=lambda process: True):
+        """All of this postern for which the condition holds, backends and those whose parent has gone included."""
+        own = {*self.role_uids, self.mail_uid} if self.role_uids else set()
 
         def ours(process):
-            if process.pid == os.getpid() or process.zombie():
+            if process.zombie():
                 return False
-            return bool(process.uids() & own) or process.program().startswith(files)
+            if process.uids() & own:
+                return True
+            # Of a process in a cage an ordinary user sees no more than the title.
+            if process.title().startswith(self.directory + "/") or self._session_of_title(process) in self._sessions():
+                return True
+            places = (process.program(), process.working_directory())
+            return any(place.startswith(self.directory + "/") for place in places)
 
-        return processes.processes(ours)
+        return processes.processes(lambda process: ours(process) and condition(process))
+
+    def _sessions(self):
+        return {event.session for event in self.log.find("accept")} if self.log else set()
+
+    def _session_of_title(self, process, roles="protocolbroker|tlsworker"):
+        """Workers are titled "tlsworker: session 0123abcd". None if it is no worker of those roles."""
+        match = re.match(r"(?:%s): session ([0-9a-f]+)" % roles, process.title())
+        return int(match[1], 16) if match else None
 
     def role(self, name):
         """The role's own processes, without the workers it forked."""
 
         def is_it(process):
-            title = process.title()
-            first = os.path.basename(title.split(" ")[0]).rstrip(":")
-            return first == name and ": session " not in title
+            return os.path.basename(process.title().split(" ")[0]) == name
 
-        return [process for process in self.processes() if is_it(process)]
+        return self.processes(is_it)
 
     def worker(self, name, session):
         """The role's worker for this session."""
-        title = "%s: session " % name
+        return self.processes(lambda process: self._session_of_title(process, name) == session)
 
-        def is_it(process):
-            text = process.title()
-            return text.startswith(title) and int(text[len(title) :].split(" ")[0], 16) == session
-
-        return [process for process in self.processes() if is_it(process)]
+    def workers(self):
+        """Of all sessions."""
+        return self.processes(lambda process: self._session_of_title(process) is not None)
 
     # The end
 
@@ -358,9 +371,11 @@ class PosternTest(unittest.TestCase):
 
     def setUp(self):
         self.installation = installation()
+        self.posterns = []
 
     def prepare(self, **settings):
         postern = Postern(**settings)
+        self.posterns.append(postern)
         self.addCleanup(postern.discard)
         return postern
 

@@ -7,6 +7,9 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 
+LOG_LINES = 60
+
+
 class Result(unittest.TextTestResult):
     def __init__(self, *arguments, **named):
         super().__init__(*arguments, **named)
@@ -31,24 +34,41 @@ class Result(unittest.TextTestResult):
     def _add(self, test, kind, message):
         # A failure outside any test, in setUpClass say, has no startTest.
         case = self._case if isinstance(test, unittest.TestCase) and self._case is not None else self._element(test)
-        ElementTree.SubElement(case, kind, message=_printable(message.strip().splitlines()[-1][:400])).text = _printable(message)
+        ElementTree.SubElement(case, kind, message=_printable(_summary(message))).text = _printable(message)
 
     def addError(self, test, err):
         super().addError(test, err)
-        self._add(test, "error", self.errors[-1][1])
+        self._add(test, "error", self._with_logs(test, self.errors))
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
-        self._add(test, "failure", self.failures[-1][1])
+        self._add(test, "failure", self._with_logs(test, self.failures))
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err is not None:
-            self._add(test, "failure", self._exc_info_to_string(err, test))
+            failed = issubclass(err[0], test.failureException)
+            self._add(test, "failure", self._with_logs(test, self.failures if failed else self.errors))
+
+    def _with_logs(self, test, outcomes):
+        """The newest outcome's text, with the ends of the logs of the posterns that the test had."""
+        where, text = outcomes[-1]
+        if "the log:" not in text:
+            for postern in getattr(test, "posterns", ()):
+                if postern.log:
+                    text += "\nthe log:\n" + "\n".join(postern.log.text().splitlines()[-LOG_LINES:]) + "\n"
+            outcomes[-1] = where, text
+        return text
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
-        self._add(test, "skipped", reason)
+        self._add(test, "skipped", "\n" + reason)
+
+
+def _summary(text):
+    """The exception's own line, which is the first behind the traceback that is not indented."""
+    lines = [line for line in text.splitlines()[1:] if line and not line.startswith(" ")]
+    return (lines or [text])[0][:400]
 
 
 def _printable(text):

@@ -106,3 +106,75 @@ class Client:
     def login(self, user, password):
         self.ok(b"USER " + user.encode())
         return self.ok(b"PASS " + password.encode())
+
+
+class Engine:
+    """TLS with the records in hand: one thread can read and write at the same time, close its own side only, and send a
+    record in pieces."""
+
+    def __init__(self, sock, context):
+        self.sock = sock
+        self.closed = False  # close_notify has come
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+
+    def records(self):
+        """What waits to be sent."""
+        return self._outgoing.read()
+
+    def hello(self):
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        return self.records()
+
+    def take(self):
+        """Waits for octets from the server; False at its end."""
+        octets = self.sock.recv(1 << 16)
+        if octets:
+            self._incoming.write(octets)
+        else:
+            self._incoming.write_eof()
+        return bool(octets)
+
+    def plain(self):
+        """All plain text there is so far."""
+        text = b""
+        try:
+            while True:
+                text += self.tls.read(1 << 16)
+        except ssl.SSLWantReadError:
+            return text
+        except ssl.SSLZeroReturnError:
+            self.closed = True
+            return text
+
+    def handshake(self, send=None):
+        send = send or self.sock.sendall
+        while True:
+            try:
+                self.tls.do_handshake()
+                send(self.records())
+                return self
+            except ssl.SSLWantReadError:
+                send(self.records())
+                self.take()
+
+    def until(self, end):
+        text = b""
+        while not text.endswith(end):
+            self.take()
+            text += self.plain()
+        return text
+
+    def send(self, text):
+        self.tls.write(text)
+        self.sock.sendall(self.records())
+
+    def close_own_side(self):
+        try:
+            self.tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        self.sock.sendall(self.records())

@@ -51,6 +51,9 @@ class Process:
     def program(self):
         return os.readlink(self.path("exe")).removesuffix(" (deleted)")
 
+    def working_directory(self):
+        return os.readlink(self.path("cwd"))
+
     def namespace(self, kind):
         return os.readlink(self.path("ns/" + kind))
 

@@ -10,6 +10,7 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 extern char** environ;
 
@@ -38,7 +39,8 @@ void PrintStatus() {
   std::FILE* status = std::fopen("/proc/self/status", "re");
   if (status == nullptr) return;
   char line[1024];
-  while (std::fgets(line, sizeof line, status) != nullptr) std::printf("status %s", line);
+  while (std::fgets(line, sizeof line, status) != nullptr)
+    std::printf("status %.*s\r\n", static_cast<int>(std::strcspn(line, "\n")), line);
   std::fclose(status);
 }
 

@@ -1,0 +1,207 @@
+"""What dies, and who lives on: the death of a worker ends its session and no other, that of a role loses no listening
+socket, and that of the supervisor ends everything."""
+
+import os
+import signal
+import socket
+import ssl
+import time
+
+import harness
+from harness import USER, eventually
+
+BROKEN = (EOFError, TimeoutError, ConnectionResetError, BrokenPipeError, ssl.SSLError)
+
+
+def is_broken(client):
+    """The session is over, in whatever way."""
+    try:
+        client.command(b"NOOP")
+        return False
+    except BROKEN:
+        return True
+
+
+class WorkerTest(harness.PosternTest):
+    def setUp(self):
+        super().setUp()
+        self.postern = self.start()
+
+    def kill_worker(self, role, victim):
+        session = self.postern.session_of(victim)
+        (worker,) = eventually(lambda: self.postern.worker(role, session), "the %s of %08x" % (role, session))
+        os.kill(worker.pid, signal.SIGKILL)
+        self.assertTrue(is_broken(victim))
+        self.postern.log.wait("worker_died", session=session, signal=9)
+        self.postern.log.wait("close", session=session)
+
+    def test_a_tlsworkers_death_ends_one_session(self):
+        victim, other, early = self.postern.logged_in(), self.postern.logged_in(), self.postern.connect_tls()
+        self.kill_worker("tlsworker", victim)
+        other.ok(b"STAT")
+        early.login(USER, self.postern.password)
+        early.ok(b"STAT")
+        self.postern.logged_in().ok(b"QUIT")
+
+    def test_a_protocolbrokers_death_ends_one_session(self):
+        victim, other, early = self.postern.connect_tls(), self.postern.logged_in(), self.postern.connect_tls()
+        self.kill_worker("protocolbroker", victim)
+        other.ok(b"STAT")
+        early.login(USER, self.postern.password)
+        self.postern.logged_in().ok(b"QUIT")
+
+    def test_a_tlsworkers_death_deletes_nothing(self):
+        before = self.postern.messages()
+        victim = self.postern.logged_in()
+        victim.ok(b"DELE 1")
+        victim.send(b"QUIT")
+        self.kill_worker("tlsworker", victim)
+        self.postern.log.wait("backend_end")
+        self.assertEqual(self.postern.messages(), before)
+
+    def test_a_backends_death_ends_one_session(self):
+        clients = [self.postern.logged_in() for _ in range(3)]
+        backends = self.postern.processes(lambda process: process.program().endswith("/courierpop3d"))
+        self.assertEqual(len(backends), 3)
+        os.kill(backends[0].pid, signal.SIGKILL)
+        self.postern.log.wait("backend_end", status=128 + 9)
+        self.assertEqual(sum(is_broken(client) for client in clients), 1)
+
+
+class RoleTest(harness.PosternTest):
+    def setUp(self):
+        super().setUp()
+        self.postern = self.start()
+
+    def log_in(self):
+        """True if a new client is served. While a role starts again a session may fail, but no connection is refused."""
+        try:
+            with self.postern.logged_in(seconds=10) as client:
+                client.ok(b"STAT")
+                return True
+        except ConnectionRefusedError:
+            raise
+        except (*BROKEN, AssertionError):
+            return False
+
+    def kill(self, role):
+        (old,) = self.postern.role(role)
+        os.kill(old.pid, signal.SIGKILL)
+        eventually(lambda: not old.alive(), "its end")
+        return old
+
+    def check_role(self, role, survives=True):
+        before = self.postern.logged_in()
+        early = self.postern.connect_stls()
+        for round_number in range(1, 4):
+            old = self.kill(role)
+            eventually(self.log_in, "a login after the death of the " + role, 30)
+            self.assertNotIn(old.pid, [process.pid for process in self.postern.role(role)])
+            self.postern.log.wait("role_died", name=role, count=round_number)
+            if survives:
+                before.ok(b"STAT")
+                self.assert_ok(before.command(b"NOOP"))
+        if survives:
+            before.ok(b"QUIT")
+        return early
+
+    def test_acceptor(self):
+        self.check_role("acceptor").login(USER, self.postern.password)
+
+    def test_protocolbroker(self):
+        self.check_role("protocolbroker").login(USER, self.postern.password)
+
+    def test_tlsworker(self):
+        self.check_role("tlsworker").login(USER, self.postern.password)
+
+    def test_logger(self):
+        self.check_role("logger").login(USER, self.postern.password)
+        # What was said while nobody wrote is not lost.
+        self.postern.log.wait("login", count=5)
+
+    def test_backendlauncher(self):
+        # The backends are its children and go with it.
+        early = self.check_role("backendlauncher", survives=False)
+        # A session that had not logged in has lost its right to: it is told, or closed.
+        try:
+            early.ok(b"USER " + USER.encode())
+            self.assert_err(early.command(b"PASS " + self.postern.password.encode()))
+        except BROKEN:
+            pass
+
+    def test_all_roles_at_once(self):
+        for role in harness.ROLES:
+            for process in self.postern.role(role):
+                os.kill(process.pid, signal.SIGKILL)
+        eventually(self.log_in, "a login", 30)
+
+
+class EndTest(harness.PosternTest):
+    def refused(self, postern):
+        try:
+            socket.create_connection(("127.0.0.1", postern.pop3), 5).close()
+            return False
+        except ConnectionRefusedError:
+            return True
+        except ConnectionResetError:
+            return False
+
+    def test_term_lets_sessions_finish(self):
+        postern = self.start(limits={"drain_seconds": 60})
+        running, early = postern.logged_in(), postern.connect_stls()
+        running.ok(b"DELE 1")
+        postern.process.send_signal(signal.SIGTERM)
+        eventually(lambda: self.refused(postern), "connections to be refused")
+        running.ok(b"STAT")
+        early.login(USER, postern.password)
+        early.ok(b"QUIT")
+        self.assertIsNone(postern.process.poll())
+        running.ok(b"QUIT")
+        self.assertEqual(running.sock.recv(1), b"")
+        started = time.monotonic()
+        self.assertEqual(postern.gone(), 0)
+        self.assertLess(time.monotonic() - started, 10)
+        self.assertEqual(len(postern.messages()), len(harness.MESSAGES) - 1)
+
+    def test_term_with_no_session_ends_at_once(self):
+        postern = self.start(limits={"drain_seconds": 60})
+        started = time.monotonic()
+        self.assertEqual(postern.stop(), 0)
+        self.assertLess(time.monotonic() - started, 10)
+        self.assertTrue(self.refused(postern))
+
+    def test_stuck_sessions_end_with_the_drain_time(self):
+        postern = self.start(limits={"drain_seconds": 1})
+        before = postern.messages()
+        stuck = [postern.logged_in(), postern.connect_tls(), postern.connect()]
+        stuck[0].ok(b"DELE 1")
+        started = time.monotonic()
+        self.assertEqual(postern.stop(), 0)
+        self.assertGreater(time.monotonic() - started, 0.9)
+        self.assertLess(time.monotonic() - started, 10)
+        for client in stuck:
+            self.assertTrue(is_broken(client))
+        self.assertEqual(postern.messages(), before)
+
+    def test_int_does_not_wait(self):
+        postern = self.start(limits={"drain_seconds": 60})
+        client = postern.logged_in()
+        postern.process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        self.assertEqual(postern.gone(), 0)
+        self.assertLess(time.monotonic() - started, 10)
+        self.assertTrue(is_broken(client))
+
+    def test_kill_of_the_supervisor_ends_everything(self):
+        postern = self.start()
+        clients = [postern.logged_in(), postern.connect_tls(), postern.connect()]
+        postern.process.kill()
+        postern.process.wait()
+        eventually(lambda: not postern.processes(), lambda: "%s stay" % postern.processes(), 5)
+        self.assertTrue(self.refused(postern))
+        for client in clients:
+            self.assertTrue(is_broken(client))
+
+
+if __name__ == "__main__":
+    harness.main()
