@@ -3,7 +3,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <ctime>
+
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -35,7 +38,24 @@ std::string Quote(absl::string_view value, size_t octets_max) {
   return quoted;
 }
 
+std::string Stamp() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return absl::StrFormat("%016x ", static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec));
+}
+
 }  // namespace
+
+uint64_t ParseLogStamp(absl::string_view* record) {
+  uint64_t stamp;
+  if (record->size() < kLogStampOctets || (*record)[kLogStampOctets - 1] != ' ') return 0;
+  const absl::string_view digits = record->substr(0, kLogStampOctets - 1);
+  for (char c : digits)
+    if (!absl::ascii_isxdigit(static_cast<unsigned char>(c))) return 0;
+  if (!absl::SimpleHexAtoi(digits, &stamp)) return 0;
+  record->remove_prefix(kLogStampOctets);
+  return stamp;
+}
 
 void SetLogSocket(int fd) { log_socket = fd; }
 void SetLogSession(uint64_t session) { log_session = session; }
@@ -65,9 +85,10 @@ Event& Event::AddText(absl::string_view key, absl::string_view text) {
 
 Event::~Event() {
   if (dropped != 0) Add("dropped", dropped);
-  if (record_.size() > kLogRecordOctetsMax) record_.resize(kLogRecordOctetsMax);
+  if (record_.size() > kLogRecordOctetsMax - kLogStampOctets) record_.resize(kLogRecordOctetsMax - kLogStampOctets);
   ssize_t sent;
   if (log_socket >= 0) {
+    record_.insert(0, Stamp());
     sent = send(log_socket, record_.data(), record_.size(), MSG_NOSIGNAL);
   } else {
     record_ += '\n';

@@ -11,6 +11,7 @@
 namespace postern::base {
 
 inline constexpr size_t kLogRecordOctetsMax = 1024;  // a longer record is cut
+inline constexpr size_t kLogStampOctets = 17;        // what a record begins with: when, see ParseLogStamp()
 inline constexpr size_t kLogValueOctetsMax = 64;     // of a value before quoting; a longer one is cut and ends in ~
 
 // Where events go: the SOCK_SEQPACKET socket to the logger, or (the default, until a role has adopted its descriptors)
@@ -22,6 +23,10 @@ void SetLogSession(uint64_t session);
 // `value` as the log shows it: bare if it is made of letters, digits and . _ : / @ + , - only, else in double quotes with
 // everything but printable ASCII, the quote and the backslash as \xNN.
 std::string QuoteLogValue(absl::string_view value);
+
+// The stamp at the beginning of a record, CLOCK_MONOTONIC in nanoseconds, by which the logger puts the records of all
+// roles in order; taken off `record`. 0 if there is none.
+uint64_t ParseLogStamp(absl::string_view* record);
 
 // One event, one record: written when the object goes, e.g. Event("tls_started").Add("version", "TLSv1.3").
 // The destructor blocks for at most the socket's SO_SNDTIMEO (one second, set by the supervisor) and then drops the

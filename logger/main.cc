@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -35,6 +36,8 @@ absl::StatusOr<std::vector<Source>> ReadConfig(const role::Options& options, bas
   return sources;
 }
 
+constexpr size_t kBatchMax = 1024;  // records, before any is written
+
 pid_t SenderOf(msghdr* message) {
   for (cmsghdr* part = CMSG_FIRSTHDR(message); part != nullptr; part = CMSG_NXTHDR(message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_CREDENTIALS) continue;
@@ -45,8 +48,13 @@ pid_t SenderOf(msghdr* message) {
   return 0;
 }
 
-// Writes the next record of the source as a line. False: there is none now.
-bool CopyRecord(const Source& source) {
+struct Entry {
+  uint64_t stamp;
+  std::string line;
+};
+
+// Appends the next record of the source. False: there is none now.
+bool TakeRecord(const Source& source, std::vector<Entry>* entries) {
   char record[base::kLogRecordOctetsMax];
   // Room for the credentials alone: descriptors that somebody sends along do not fit and are dropped by the kernel.
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
@@ -58,10 +66,27 @@ bool CopyRecord(const Source& source) {
   message.msg_controllen = sizeof control;
   const ssize_t octets = recvmsg(source.socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (octets < 0 || (octets == 0 && message.msg_controllen == 0)) return false;
-  const std::string line = Line(source.role, SenderOf(&message), absl::string_view(record, static_cast<size_t>(octets)));
-  // A log that cannot be written is no reason to stop mail.
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+  absl::string_view text(record, static_cast<size_t>(octets));
+  // A backend's standard error has no stamp; a role that lies about the time changes the order of its lines, no more.
+  const uint64_t stamp = source.role == kBackendSource ? 0 : base::ParseLogStamp(&text);
+  entries->push_back({stamp != 0 ? stamp : ~uint64_t{0}, Line(source.role, SenderOf(&message), text)});
   return true;
+}
+
+// Writes what there is, in the order in which it was said. The passes go on until one finds nothing: what was said before
+// a record that has been taken is in its socket by then.
+void WriteRecords(const std::vector<Source>& sources) {
+  std::vector<Entry> entries;
+  for (bool more = true; more && entries.size() < kBatchMax;) {
+    more = false;
+    for (const Source& source : sources)
+      while (entries.size() < kBatchMax && TakeRecord(source, &entries)) more = true;
+  }
+  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.stamp < b.stamp; });
+  for (const Entry& entry : entries) {
+    // A log that cannot be written is no reason to stop mail.
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, entry.line.data(), entry.line.size());
+  }
 }
 
 absl::Status Serve(int control, const std::vector<Source>& sources) {
@@ -69,13 +94,8 @@ absl::Status Serve(int control, const std::vector<Source>& sources) {
   for (const Source& source : sources) fds.push_back({source.socket.get(), POLLIN, 0});
   while (true) {
     if (poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
-    for (size_t i = 0; i < sources.size(); ++i)
-      if (fds[i + 1].revents != 0 && !CopyRecord(sources[i])) fds[i + 1].fd = -1;  // its far end is gone for good
-    if (fds[0].revents == 0) continue;
-    for (const Source& source : sources)  // what was said before the end
-      while (CopyRecord(source)) {
-      }
-    return absl::OkStatus();
+    WriteRecords(sources);
+    if (fds[0].revents != 0) return absl::OkStatus();  // all that was said before the end has been written
   }
 }
 
