@@ -195,7 +195,8 @@ absl::Status Acceptor::OnControl() {
 absl::Status Acceptor::Accept(size_t listener) {
   sockaddr_storage address = {};
   socklen_t octets = sizeof address;
-  UniqueFd client(accept4(listeners_[listener].socket.get(), reinterpret_cast<sockaddr*>(&address), &octets, SOCK_CLOEXEC));
+  UniqueFd client(
+      accept4(listeners_[listener].socket.get(), reinterpret_cast<sockaddr*>(&address), &octets, SOCK_CLOEXEC));
   if (!client.valid()) {
     switch (errno) {
       case EMFILE:
@@ -252,7 +253,10 @@ absl::Status Acceptor::HandOn(size_t listener, UniqueFd client, const ipc::Addre
                                 {client.get(), life_write.get(), line->second.get()});
   if (!status.ok()) {
     slots_.Free(from);
-    base::Event("refused", session).Add("address", ipc::ToText(from)).Add("why", "system").AddText("error", status.message());
+    base::Event("refused", session)
+        .Add("address", ipc::ToText(from))
+        .Add("why", "system")
+        .AddText("error", status.message());
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(Watch(life_read.get(), next_tag_));

@@ -73,7 +73,8 @@ int Main(int argc, char** argv) {
   if (getuid() == 0 || geteuid() == 0) Fail(launcher, EPERM);
 
   const char* user = getenv("USER");
-  if (!launcher.Send(ipc::Authenticated{ipc::Text<254>::From(user == nullptr ? "" : user)}).ok()) return base::kExitTemporary;
+  if (!launcher.Send(ipc::Authenticated{ipc::Text<254>::From(user == nullptr ? "" : user)}).ok())
+    return base::kExitTemporary;
   pollfd wait = {launcher.fd(), POLLIN, 0};
   if (poll(&wait, 1, kStreamMillis) <= 0) return base::kExitTemporary;
   auto incoming = launcher.Receive<ipc::Stream>();

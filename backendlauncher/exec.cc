@@ -66,10 +66,12 @@ absl::StatusOr<pid_t> Start(const Command& command, const CommandFds& fds) {
   arguments.push_back(command.no_new_privs ? "1" : "0");
   arguments.insert(arguments.end(), command.backend.begin(), command.backend.end());
   // Before the fork: the child allocates nothing.
-  const std::vector<char*> argument_pointers = Pointers(arguments), environment_pointers = Pointers(command.environment);
+  const std::vector<char*> argument_pointers = Pointers(arguments),
+                           environment_pointers = Pointers(command.environment);
   const pid_t pid = fork();
   if (pid < 0) return absl::UnavailableError(absl::StrCat("fork: ", strerror(errno)));
-  if (pid == 0) Exec(command, fds, const_cast<char**>(argument_pointers.data()), const_cast<char**>(environment_pointers.data()));
+  if (pid == 0)
+    Exec(command, fds, const_cast<char**>(argument_pointers.data()), const_cast<char**>(environment_pointers.data()));
   return pid;
 }
 

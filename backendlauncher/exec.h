@@ -33,8 +33,8 @@ struct CommandFds {
   int begin;
 };
 
-// Starts `CHECKPASSWORD /proc/self/fd/5 4 NNP BACKEND...` as leader of a session of its own, with default signals. begin
-// is named by descriptor, since the user may not be able to reach the directory that it is installed in.
+// Starts `CHECKPASSWORD /proc/self/fd/5 4 NNP BACKEND...` as leader of a session of its own, with default signals.
+// begin is named by descriptor, since the user may not be able to reach the directory that it is installed in.
 // Unavailable: the system has no process for us. The exec itself failing is exit code 111 of the child.
 absl::StatusOr<pid_t> Start(const Command& command, const CommandFds& fds);
 

@@ -142,9 +142,12 @@ void Launcher::OnLogin(Key key, Session& session) {
   SetDeadline(key, session, Deadline::In(kAttemptTime));
 
   const Service& service = config_.services[session.service];
-  Command command = {service.checkpassword, service.backend,
+  Command command = {service.checkpassword,
+                     service.backend,
                      BuildEnvironment(session.client, session.server, incoming->body.facts, service.environment),
-                     service.no_new_privs, config_.checkpassword_uid, config_.checkpassword_gid};
+                     service.no_new_privs,
+                     config_.checkpassword_uid,
+                     config_.checkpassword_gid};
   auto status = ipc::SocketPair(SOCK_SEQPACKET);
   absl::StatusOr<pid_t> pid = absl::UnavailableError("no socketpair");
   if (status.ok())
@@ -236,8 +239,9 @@ void Launcher::OnExit(pid_t pid, int status) {
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   switch (session.state) {
     case State::kChecking:
-      return Rejected(key, session, code == kCheckpasswordRejected,
-                      code == kCheckpasswordRejected ? "rejected" : (code == base::kExitTemporary ? "temporary" : "fault"));
+      return Rejected(
+          key, session, code == kCheckpasswordRejected,
+          code == kCheckpasswordRejected ? "rejected" : (code == base::kExitTemporary ? "temporary" : "fault"));
     case State::kAwaitStream:
     case State::kStarting:
       Event("exec_failed", session.session).Add("status", code);

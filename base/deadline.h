@@ -21,11 +21,10 @@ class Deadline {
     if (at_ == absl::InfiniteDuration()) return -1;
     const absl::Duration left = at_ - Now();
     if (left <= absl::ZeroDuration()) return 0;
-    return static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(std::min(left, absl::Hours(240)), absl::Milliseconds(1))));
+    return static_cast<int>(
+        absl::ToInt64Milliseconds(absl::Ceil(std::min(left, absl::Hours(240)), absl::Milliseconds(1))));
   }
-  friend auto operator<=>(const Deadline& a, const Deadline& b) {
-    return a.at_ < b.at_ ? -1 : (b.at_ < a.at_ ? 1 : 0);
-  }
+  friend auto operator<=>(const Deadline& a, const Deadline& b) { return a.at_ < b.at_ ? -1 : (b.at_ < a.at_ ? 1 : 0); }
   friend bool operator==(const Deadline& a, const Deadline& b) { return a.at_ == b.at_; }
 
   static absl::Duration Now() {

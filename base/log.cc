@@ -19,7 +19,9 @@ int log_socket = -1;
 uint64_t log_session = 0;
 unsigned dropped = 0;
 
-bool IsBare(char c) { return absl::ascii_isalnum(c) || absl::string_view("._:/@+,-").find(c) != absl::string_view::npos; }
+bool IsBare(char c) {
+  return absl::ascii_isalnum(c) || absl::string_view("._:/@+,-").find(c) != absl::string_view::npos;
+}
 
 std::string Quote(absl::string_view value, size_t octets_max) {
   const bool cut = value.size() > octets_max;

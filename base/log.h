@@ -20,8 +20,8 @@ void SetLogSocket(int fd);
 // Every event after this names the session; 0 (the default) is none. A worker serves one session and sets it once.
 void SetLogSession(uint64_t session);
 
-// `value` as the log shows it: bare if it is made of letters, digits and . _ : / @ + , - only, else in double quotes with
-// everything but printable ASCII, the quote and the backslash as \xNN.
+// `value` as the log shows it: bare if it is made of letters, digits and . _ : / @ + , - only, else in double quotes
+// with everything but printable ASCII, the quote and the backslash as \xNN.
 std::string QuoteLogValue(absl::string_view value);
 
 // The stamp at the beginning of a record, CLOCK_MONOTONIC in nanoseconds, by which the logger puts the records of all

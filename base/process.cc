@@ -48,7 +48,8 @@ absl::StatusOr<InheritedFds> InheritedFds::Adopt(const std::vector<std::string>&
   while (const dirent* entry = readdir(directory.get())) {
     int fd;
     if (!absl::SimpleAtoi(entry->d_name, &fd) || fd == dirfd(directory.get())) continue;
-    if (fd >= next) return absl::FailedPreconditionError(absl::StrCat("descriptor ", fd, " was left open by the parent"));
+    if (fd >= next)
+      return absl::FailedPreconditionError(absl::StrCat("descriptor ", fd, " was left open by the parent"));
   }
   return fds;
 }

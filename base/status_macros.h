@@ -7,8 +7,8 @@
 #include "absl/status/statusor.h"
 
 // Debian's Abseil has no status macros yet. Both return from the function with the error; `lhs` may declare.
-#define RETURN_IF_ERROR(expression)                   \
-  do {                                                \
+#define RETURN_IF_ERROR(expression)                                         \
+  do {                                                                      \
     if (absl::Status status_ = (expression); !status_.ok()) return status_; \
   } while (false)
 

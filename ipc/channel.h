@@ -65,7 +65,8 @@ class Channel {
     static_assert(Permitted(Message::kType, kPeer, kSelf), "not in kPermits");
     char packet[sizeof(Header) + sizeof(Message)];
     Incoming<Message> incoming;
-    absl::Status received = internal::ReceivePacket(socket_.get(), absl::MakeSpan(packet), absl::MakeSpan(incoming.fds));
+    absl::Status received =
+        internal::ReceivePacket(socket_.get(), absl::MakeSpan(packet), absl::MakeSpan(incoming.fds));
     if (!received.ok()) return received;
     Header header;
     memcpy(&header, packet, sizeof header);

@@ -83,7 +83,10 @@ TEST(MessagesTest, NobodyMaySendWhatIsNotARow) {
 }
 
 TEST(TextTest, HoldsPrintableAsciiOnly) {
-  EXPECT_EQ(Text<8>::From("a b\n\xff" "cdefgh").view(), "a b??cde");
+  EXPECT_EQ(Text<8>::From("a b\n\xff"
+                          "cdefgh")
+                .view(),
+            "a b??cde");
   Text<8> text = Text<8>::From("abc");
   EXPECT_TRUE(text.Valid());
   text.octets = 9;

@@ -13,7 +13,7 @@
 
 namespace postern::ipc {
 
-inline constexpr uint16_t kVersion = 1;          // any other value ends the session: no mixed builds
+inline constexpr uint16_t kVersion = 1;           // any other value ends the session: no mixed builds
 inline constexpr size_t kPayloadOctetsMax = 512;  // of the largest message; see the static_assert in channel.h
 inline constexpr size_t kFdsMax = 4;              // with one message
 

@@ -10,7 +10,8 @@ TEST(LineTest, StampsAndMakesHarmless) {
     absl::string_view role, record, line;
   } kRows[] = {
       {"tlsworker", "session=7f3a ev=tls cipher=X", "role=tlsworker pid=4711 session=7f3a ev=tls cipher=X\n"},
-      {"tlsworker", "ev=x\nrole=acceptor pid=1 ev=forged", "role=tlsworker pid=4711 ev=x\\x0arole=acceptor pid=1 ev=forged\n"},
+      {"tlsworker", "ev=x\nrole=acceptor pid=1 ev=forged",
+       "role=tlsworker pid=4711 ev=x\\x0arole=acceptor pid=1 ev=forged\n"},
       {"tlsworker", "ev=\x1b]0;\x07\xff", "role=tlsworker pid=4711 ev=\\x1b]0;\\x07\\xff\n"},
       {"tlsworker", "", "role=tlsworker pid=4711 \n"},
       {"backend", "chdir failed\n", "role=backend pid=4711 ev=stderr text=\"chdir failed\"\n"},

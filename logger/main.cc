@@ -73,8 +73,8 @@ bool TakeRecord(const Source& source, std::vector<Entry>* entries) {
   return true;
 }
 
-// Writes what there is, in the order in which it was said. The passes go on until one finds nothing: what was said before
-// a record that has been taken is in its socket by then.
+// Writes what there is, in the order in which it was said. The passes go on until one finds nothing: what was said
+// before a record that has been taken is in its socket by then.
 void WriteRecords(const std::vector<Source>& sources) {
   std::vector<Entry> entries;
   for (bool more = true; more && entries.size() < kBatchMax;) {

@@ -30,7 +30,8 @@ absl::Status TakeSome(int stream, size_t octets_max, std::string* line) {
     return absl::ErrnoToStatus(errno, "recv");
   }
   const void* lf = memchr(buffer, '\n', static_cast<size_t>(peeked));
-  const size_t take = lf == nullptr ? static_cast<size_t>(peeked) : static_cast<size_t>(static_cast<const char*>(lf) - buffer) + 1;
+  const size_t take =
+      lf == nullptr ? static_cast<size_t>(peeked) : static_cast<size_t>(static_cast<const char*>(lf) - buffer) + 1;
   // The same octets again: nobody else reads from this stream.
   const ssize_t taken = recv(stream, buffer, take, MSG_DONTWAIT);
   if (taken != static_cast<ssize_t>(take)) return absl::InternalError("octets vanished between peek and read");

@@ -156,7 +156,8 @@ class Dialogue {
 
 }  // namespace
 
-absl::Status ServePop3(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls, int control) {
+absl::Status ServePop3(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls,
+                       int control) {
   Dialogue dialogue(listener, limits, std::move(client), tls, control);
   const absl::Status status = dialogue.Serve();
   if (status.ok() && dialogue.handed_over()) return absl::OkStatus();

@@ -34,7 +34,8 @@ using TlsChannel = ipc::Channel<ipc::Role::kProtocolBroker, ipc::Role::kTlsWorke
 // Speaks with the client until a backend has the stream or the session is over; ok in both cases. `tls` is where to
 // ask for TLS, shared by all workers; `control` hangs up with the supervisor. Logs "dialogue_end" unless a backend
 // took over.
-absl::Status ServePop3(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls, int control);
+absl::Status ServePop3(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls,
+                       int control);
 
 }  // namespace postern::protocolbroker
 

@@ -67,7 +67,8 @@ void Zygote::Reap() {
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
     const auto found = sessions_.find(pid);
     if (found == sessions_.end()) continue;
-    if (WIFSIGNALED(status)) base::Event("worker_died", found->second).Add("worker", pid).Add("signal", WTERMSIG(status));
+    if (WIFSIGNALED(status))
+      base::Event("worker_died", found->second).Add("worker", pid).Add("signal", WTERMSIG(status));
     sessions_.erase(found);
   }
 }

@@ -24,8 +24,8 @@ class Zygote {
   // `on_request` takes one message and passes it to Fork(). An error from it ends the role.
   absl::Status Serve(int control, int requests, absl::FunctionRef<absl::Status()> on_request);
 
-  // In the parent: returns. In the child: calls `work`, which speaks to one session, and exits with 0 if it is ok, else 1.
-  // The caller closes its copies of the session's descriptors by letting them go.
+  // In the parent: returns. In the child: calls `work`, which speaks to one session, and exits with 0 if it is ok,
+  // else 1. The caller closes its copies of the session's descriptors by letting them go.
   absl::Status Fork(uint64_t session, absl::FunctionRef<absl::Status()> work);
 
  private:

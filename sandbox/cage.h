@@ -32,9 +32,9 @@ absl::Status CheckDescriptors(const Policy& policy, const std::vector<std::pair<
 // Needs /proc, and a process of one thread. An error leaves the process half-way: the caller must exit.
 // As root: becomes `identity`, which may be uid 0 only where that is not the machine's root. Otherwise `identity` must
 // be the caller's own; new namespaces then come with a user namespace of that one uid, whose capabilities are all given
-// up again (so `caps` of the policy is none), supplementary groups stay, and no_new_privs is set in any case. `pid = new` is made by the supervisor when
-// it forks: here it is only checked that this is pid 1. What the system refuses is Unavailable ("unshare(net,mount):
-// Operation not permitted ..."), what the caller got wrong FailedPrecondition.
+// up again (so `caps` of the policy is none), supplementary groups stay, and no_new_privs is set in any case. `pid =
+// new` is made by the supervisor when it forks: here it is only checked that this is pid 1. What the system refuses is
+// Unavailable ("unshare(net,mount): Operation not permitted ..."), what the caller got wrong FailedPrecondition.
 absl::Status Enter(const Policy& policy, const Identity& identity);
 
 // A stage, [syscalls NAME] and [limits NAME], compiled once and applied by whoever is to be tightened, e.g. a forked

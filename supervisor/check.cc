@@ -90,8 +90,8 @@ absl::Status CheckCertificates(const Plan& plan, std::vector<std::string>* error
     // The cage's own error, if it could not be had, is in the helper's log.
     char record[1024];
     const ssize_t octets = recv(log.second.get(), record, sizeof record, MSG_DONTWAIT);
-    return absl::UnavailableError(absl::StrCat(text.status().message(), ": ",
-                                               absl::string_view(record, octets > 0 ? static_cast<size_t>(octets) : 0)));
+    return absl::UnavailableError(absl::StrCat(
+        text.status().message(), ": ", absl::string_view(record, octets > 0 ? static_cast<size_t>(octets) : 0)));
   }
   for (absl::string_view line : absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
     const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(line, absl::MaxSplits(' ', 1));

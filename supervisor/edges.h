@@ -35,9 +35,9 @@ inline constexpr Edge kEdges[] = {
     {kAcceptor, kProtocolBroker},   // Session: the client
     {kProtocolBroker, kTlsWorker},  // StartTls: the client again
 };
-// Besides, every role has a `control` socketpair to the supervisor (new at each start; its hang-up ends the role and its
-// workers) and a `log` socketpair to the logger, where it is a `source`; so have the supervisor and, as `stderr`, the
-// backends together.
+// Besides, every role has a `control` socketpair to the supervisor (new at each start; its hang-up ends the role and
+// its workers) and a `log` socketpair to the logger, where it is a `source`; so have the supervisor and, as `stderr`,
+// the backends together.
 
 }  // namespace postern::supervisor
 

@@ -27,10 +27,13 @@ absl::StatusOr<Layout> FindLayout(const config::Roles& roles) {
 
   std::string directory = roles.directory, policies = roles.policies;
   if (directory.empty()) directory = built ? runfiles : absl::StrCat(prefix, "/libexec/postern");
-  if (policies.empty()) policies = built ? absl::StrCat(runfiles, "/policies") : absl::StrCat(prefix, "/share/postern/policies");
+  if (policies.empty())
+    policies = built ? absl::StrCat(runfiles, "/policies") : absl::StrCat(prefix, "/share/postern/policies");
 
   Layout layout;
-  const auto binary = [&](absl::string_view name) { return absl::StrCat(directory, "/", built ? name : BaseName(name)); };
+  const auto binary = [&](absl::string_view name) {
+    return absl::StrCat(directory, "/", built ? name : BaseName(name));
+  };
   for (size_t role = 0; role < kRoles; ++role) {
     layout.binaries[role] = binary(kRoleNames[role].binary);
     layout.policies[role] = absl::StrCat(policies, "/", kRoleNames[role].name, ".policy");

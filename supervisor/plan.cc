@@ -42,14 +42,16 @@ Options BrokerOptions(const Config& config) {
       options.push_back(absl::StrCat("--listener=", i));
       options.push_back(listener.implicit_tls ? "--tls=implicit" : "--tls=starttls");
       options.push_back(service.plaintext == config::Plaintext::kAllow ? "--plaintext=allow" : "--plaintext=refuse");
-      for (const std::string& capability : service.capabilities) options.push_back(absl::StrCat("--capability=", capability));
+      for (const std::string& capability : service.capabilities)
+        options.push_back(absl::StrCat("--capability=", capability));
     }
   return options;
 }
 
 Options TlsOptions(const Config& config) {
   Options options = {absl::StrCat("--sessions=", config.limits.sessions),
-                     Seconds("handshake-seconds", config.limits.handshake), Seconds("idle-seconds", config.limits.idle)};
+                     Seconds("handshake-seconds", config.limits.handshake),
+                     Seconds("idle-seconds", config.limits.idle)};
   for (const Service& service : config.services) options.push_back(absl::StrCat("--service=", service.protocol));
   return options;
 }
@@ -88,9 +90,9 @@ absl::StatusOr<sandbox::Identity> IdentityOf(const config::Roles& roles, RoleId 
   }
   const passwd* entry = getpwnam(policy.user.c_str());
   if (entry == nullptr)
-    return absl::FailedPreconditionError(
-        absl::StrCat(policy.name, ": no user \"", policy.user, "\" for ", kRoleNames[role].name,
-                     " (adduser --system --group ", policy.user, ", or set uid_base in [roles])"));
+    return absl::FailedPreconditionError(absl::StrCat(policy.name, ": no user \"", policy.user, "\" for ",
+                                                      kRoleNames[role].name, " (adduser --system --group ", policy.user,
+                                                      ", or set uid_base in [roles])"));
   if (entry->pw_uid == 0)
     return absl::FailedPreconditionError(absl::StrCat(policy.name, ": ", kRoleNames[role].name, " may not be root"));
   return sandbox::Identity{entry->pw_uid, entry->pw_gid};

@@ -19,8 +19,8 @@ namespace {
 struct Child {
   std::vector<std::string> arguments;
   std::vector<char*> argument_pointers;
-  std::vector<int> fds;      // wanted as 0, 1, 2, 3, ...
-  std::vector<int> parked;   // the same, out of the way
+  std::vector<int> fds;     // wanted as 0, 1, 2, 3, ...
+  std::vector<int> parked;  // the same, out of the way
   bool user_namespace;
   std::string uid_map, gid_map;
 };
@@ -34,9 +34,9 @@ bool WriteFile(const char* path, absl::string_view text) {
 
 [[noreturn]] void RunChild(Child& child) {
   // user_namespaces(7): an unprivileged process may map its own ids, once it has given up setgroups(2).
-  if (child.user_namespace && (!WriteFile("/proc/self/setgroups", "deny") ||
-                               !WriteFile("/proc/self/uid_map", child.uid_map) ||
-                               !WriteFile("/proc/self/gid_map", child.gid_map)))
+  if (child.user_namespace &&
+      (!WriteFile("/proc/self/setgroups", "deny") || !WriteFile("/proc/self/uid_map", child.uid_map) ||
+       !WriteFile("/proc/self/gid_map", child.gid_map)))
     _exit(base::kExitTemporary);
   setsid();
   sigset_t none;
@@ -73,7 +73,8 @@ absl::StatusOr<pid_t> Spawn(const RolePlan& role, const NamedFds& fds, int stder
   child.arguments = {role.binary, absl::StrCat("--fds=", joined), absl::StrCat("--policy=", role.policy_path),
                      absl::StrCat("--identity=", role.identity.uid, ":", role.identity.gid)};
   child.arguments.insert(child.arguments.end(), role.options.begin(), role.options.end());
-  for (const std::string& argument : child.arguments) child.argument_pointers.push_back(const_cast<char*>(argument.c_str()));
+  for (const std::string& argument : child.arguments)
+    child.argument_pointers.push_back(const_cast<char*>(argument.c_str()));
   child.argument_pointers.push_back(nullptr);
   child.user_namespace = role.policy.pid && !StartedAsRoot();
   child.uid_map = absl::StrCat(getuid(), " ", getuid(), " 1");

@@ -32,10 +32,10 @@ using base::UniqueFd;
 constexpr int kBacklog = 1024;
 constexpr absl::Duration kStartTime = absl::Seconds(30);  // for all roles to be ready
 constexpr absl::Duration kBackoffFirst = absl::Milliseconds(100), kBackoffLast = absl::Seconds(5);
-constexpr absl::Duration kSteady = absl::Seconds(10);   // a role that has run so long starts again at once
-constexpr absl::Duration kEndTime = absl::Seconds(3);   // to obey the hang-up, before SIGKILL
-constexpr timeval kLogSendTime = {1, 0};    // then the record is dropped: a stuck log does not stop mail
-constexpr timeval kEdgeSendTime = {5, 0};   // while a role is being started again
+constexpr absl::Duration kSteady = absl::Seconds(10);  // a role that has run so long starts again at once
+constexpr absl::Duration kEndTime = absl::Seconds(3);  // to obey the hang-up, before SIGKILL
+constexpr timeval kLogSendTime = {1, 0};               // then the record is dropped: a stuck log does not stop mail
+constexpr timeval kEdgeSendTime = {5, 0};              // while a role is being started again
 constexpr size_t kSupervisorLog = kRoles, kBackendLog = kRoles + 1;
 
 absl::StatusOr<UniqueFd> OpenListener(const config::Listener& listener) {
@@ -162,7 +162,9 @@ absl::Status Supervisor::StartAll() {
     RETURN_IF_ERROR(Start(static_cast<RoleId>(role)));
   }
   const Deadline deadline = Deadline::In(kStartTime);
-  const auto ready = [this] { return std::all_of(roles_.begin(), roles_.end(), [](const Running& r) { return r.ready; }); };
+  const auto ready = [this] {
+    return std::all_of(roles_.begin(), roles_.end(), [](const Running& r) { return r.ready; });
+  };
   while (!ready() && !over_) {
     if (deadline.Passed()) return absl::UnavailableError("not all roles became ready");
     RETURN_IF_ERROR(PollOnce(deadline));
@@ -199,7 +201,8 @@ void Supervisor::Announce() const {
                           plan_.roles[role].identity.uid, sandbox::Describe(plan_.roles[role].policy));
   if (!StartedAsRoot())
     absl::StrAppend(&text,
-                    "Started as an ordinary user, which is weaker: all roles share one uid, so that only their namespaces and filters "
+                    "Started as an ordinary user, which is weaker: all roles share one uid, so that only their "
+                    "namespaces and filters "
                     "keep them apart; the launcher has no power, and every backend runs as this user.\n");
   absl::StrAppend(&text, "ready\n");
   fputs(text.c_str(), stderr);
@@ -230,7 +233,8 @@ absl::Status Supervisor::StartDue() {
 
 absl::Status Supervisor::PollOnce(const Deadline& until) {
   std::vector<pollfd> fds = {{signals_.get(), POLLIN, 0}};
-  for (const Running& role : roles_) fds.push_back({role.control.get(), static_cast<short>(role.ready ? 0 : POLLIN), 0});
+  for (const Running& role : roles_)
+    fds.push_back({role.control.get(), static_cast<short>(role.ready ? 0 : POLLIN), 0});
   for (const UniqueFd& control : lingering_) fds.push_back({control.get(), 0, 0});
   if (poll(fds.data(), fds.size(), until.PollMillis()) < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
   // From the end: an erased entry moves only those that have been looked at.
@@ -292,8 +296,10 @@ void Supervisor::Drain() {
   drain_over_ = Deadline::In(plan_.config.limits.drain);
   listeners_.clear();
   Running& acceptor = roles_[kAcceptor];
-  const ipc::Channel<ipc::Role::kSupervisor, ipc::Role::kAcceptor> channel(UniqueFd(fcntl(acceptor.control.get(), F_DUPFD_CLOEXEC, 3)));
-  if (acceptor.pid < 0 || !channel.Send(ipc::Drain{}).ok()) over_ = true;  // it is just being started again: nobody counts
+  const ipc::Channel<ipc::Role::kSupervisor, ipc::Role::kAcceptor> channel(
+      UniqueFd(fcntl(acceptor.control.get(), F_DUPFD_CLOEXEC, 3)));
+  if (acceptor.pid < 0 || !channel.Send(ipc::Drain{}).ok())
+    over_ = true;  // it is just being started again: nobody counts
 }
 
 absl::Status Supervisor::Reap() {
@@ -313,13 +319,15 @@ absl::Status Supervisor::OnRoleEnd(RoleId role, int status) {
     return absl::OkStatus();
   }
   if (!all_ready_) {
-    const std::string message = absl::StrCat(kRoleNames[role].name, " ended with status ", code, " before it was ready");
+    const std::string message =
+        absl::StrCat(kRoleNames[role].name, " ended with status ", code, " before it was ready");
     return code == base::kExitConfiguration ? absl::FailedPreconditionError(message) : absl::UnavailableError(message);
   }
   // Its workers, if it had any, go on with their sessions as long as this end of their control channel is open.
   if (running.control.valid()) lingering_.push_back(std::move(running.control));
   const absl::Duration ran = Deadline::Now() - running.since;
-  running.backoff = ran >= kSteady ? absl::ZeroDuration() : std::min(std::max(running.backoff * 2, kBackoffFirst), kBackoffLast);
+  running.backoff =
+      ran >= kSteady ? absl::ZeroDuration() : std::min(std::max(running.backoff * 2, kBackoffFirst), kBackoffLast);
   running.start_at = Deadline::In(running.backoff);
   Event("role_died")
       .Add("name", kRoleNames[role].name)

@@ -25,8 +25,8 @@ class Supervisor {
 
   // Opens everything. Unavailable: an address is in use, or the system refuses something.
   absl::Status Prepare();
-  // Returns when all is over and no process of ours is left. `notification_fd` (-1: none) gets a newline once every role
-  // is ready, and is closed (s6's readiness protocol). An error of a role before that ends all and is returned.
+  // Returns when all is over and no process of ours is left. `notification_fd` (-1: none) gets a newline once every
+  // role is ready, and is closed (s6's readiness protocol). An error of a role before that ends all and is returned.
   absl::Status Run(int notification_fd);
 
  private:
@@ -61,8 +61,8 @@ class Supervisor {
 
   const Plan plan_;
   std::vector<base::UniqueFd> listeners_;
-  std::vector<Pair> edges_;              // as kEdges
-  std::array<Pair, kRoles + 2> logs_;    // first: the writer's end, second: the logger's; then ours, then the backends'
+  std::vector<Pair> edges_;            // as kEdges
+  std::array<Pair, kRoles + 2> logs_;  // first: the writer's end, second: the logger's; then ours, then the backends'
   std::array<Running, kRoles> roles_;
   std::vector<base::UniqueFd> lingering_;  // control ends of roles that died and left workers that still serve
   base::UniqueFd signals_;

@@ -34,7 +34,7 @@ class Relayer {
   SSL* const ssl_;
   const int client_, plain_, control_;
   const RelayOptions& options_;
-  Buffer up_, down_;  // client to plain, plain to client
+  Buffer up_, down_;             // client to plain, plain to client
   bool client_closed_ = false;   // close_notify came
   bool client_lost_ = false;     // nothing more will come or go
   bool up_shut_ = false;         // the backend has been told end of file, or does not want to read
@@ -129,8 +129,8 @@ bool Relayer::WriteClient() {
   return true;
 }
 
-// A backend that has closed both directions, or takes nothing more, is done. One that has closed only its own (rare, but
-// stdin and stdout are two) may still read.
+// A backend that has closed both directions, or takes nothing more, is done. One that has closed only its own (rare,
+// but stdin and stdout are two) may still read.
 bool Relayer::Over() const {
   if (client_lost_) return true;
   if (!backend_closed_ || !down_.empty()) return false;
@@ -144,7 +144,8 @@ void Relayer::SendCloseNotify() {
   const base::Deadline deadline = base::Deadline::In(absl::Seconds(2));
   ERR_clear_error();
   int result;
-  while ((result = SSL_shutdown(ssl_)) < 0 && SSL_get_error(ssl_, result) == SSL_ERROR_WANT_WRITE && !deadline.Passed()) {
+  while ((result = SSL_shutdown(ssl_)) < 0 && SSL_get_error(ssl_, result) == SSL_ERROR_WANT_WRITE &&
+         !deadline.Passed()) {
     pollfd fd = {client_, POLLOUT, 0};
     poll(&fd, 1, deadline.PollMillis());
   }

@@ -47,7 +47,7 @@ struct Outcome {
 };
 
 struct RelayOptions {
-  bool whole_lines = false;                      // POP3
+  bool whole_lines = false;                        // POP3
   absl::Duration idle = absl::InfiniteDuration();  // ends the session when no octet moves for so long
 };
 

@@ -48,7 +48,8 @@ struct Credentials {
     X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
     X509_set_pubkey(x509, pkey);
     X509_NAME* name = X509_get_subject_name(x509);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1,
+                               0);
     X509_set_issuer_name(x509, name);
     X509_sign(x509, pkey, EVP_sha256());
     BIO* out = BIO_new(BIO_s_mem());
@@ -125,7 +126,8 @@ class RelayTest : public testing::Test {
   void Start(RelayOptions options, int socket_octets = 0) {
     const Credentials credentials;
     context_ = *Context(credentials.certificate, credentials.key);
-    auto tls = ipc::SocketPair(SOCK_STREAM), plain = ipc::SocketPair(SOCK_STREAM), control = ipc::SocketPair(SOCK_SEQPACKET);
+    auto tls = ipc::SocketPair(SOCK_STREAM), plain = ipc::SocketPair(SOCK_STREAM),
+         control = ipc::SocketPair(SOCK_SEQPACKET);
     client_ = std::move(tls->first);
     plain_ = std::move(plain->first);
     control_ = std::move(control->first);
@@ -197,7 +199,8 @@ TEST_F(RelayTest, MovesBothWaysAtOnceWhateverTheBufferSizes) {
     size_t sent = 0;
     while (sent < up.size() || down_seen.size() < down.size()) {
       if (sent < up.size()) {
-        const int octets = SSL_write(ssl_.get(), up.data() + sent, static_cast<int>(std::min<size_t>(up.size() - sent, 9000)));
+        const int octets =
+            SSL_write(ssl_.get(), up.data() + sent, static_cast<int>(std::min<size_t>(up.size() - sent, 9000)));
         ASSERT_GT(octets, 0);
         sent += static_cast<size_t>(octets);
       }

@@ -103,7 +103,8 @@ void Linger(int socket, int control) {
   shutdown(socket, SHUT_WR);
   const base::Deadline deadline = base::Deadline::In(kLinger);
   char dropped[4096];
-  while (role::Wait(socket, POLLIN, control, deadline).ok() && recv(socket, dropped, sizeof dropped, MSG_DONTWAIT) > 0) {
+  while (role::Wait(socket, POLLIN, control, deadline).ok() &&
+         recv(socket, dropped, sizeof dropped, MSG_DONTWAIT) > 0) {
   }
 }
 

@@ -16,10 +16,10 @@ namespace postern::protocolbroker::pop3 {
 inline constexpr size_t kLineOctetsMax = 255;  // a command with its CRLF, RFC 2449 §4
 
 enum class State {
-  kGreeting,  // nothing said yet
-  kPlain,     // clear text
-  kAwaitTls,  // STLS was answered with +OK
-  kSecured,   // inside TLS
+  kGreeting,    // nothing said yet
+  kPlain,       // clear text
+  kAwaitTls,    // STLS was answered with +OK
+  kSecured,     // inside TLS
   kAwaitLogin,  // PASS was given; what follows it on the wire is the backend's
   kClosed,
 };
@@ -34,15 +34,15 @@ enum class Act {
 struct Step {
   State next;
   Act act;
-  std::string reply;      // whole lines with CRLF, sent before the act; may be empty
-  const char* why = "";   // of kClose, for the log
+  std::string reply;     // whole lines with CRLF, sent before the act; may be empty
+  const char* why = "";  // of kClose, for the log
 };
 
 // How an attempt to log in ended.
 enum class LoginAnswer { kRejected, kRejectedLast, kTemporary };
 
 struct Settings {
-  bool implicit_tls = false;             // TLS before the greeting; STLS is not offered
+  bool implicit_tls = false;  // TLS before the greeting; STLS is not offered
   bool allow_plaintext_login = false;
   std::vector<std::string> capabilities;  // of the backend, announced in both states (RFC 2449 §6)
 };

@@ -22,7 +22,8 @@ struct Row {
   Act act;
 };
 
-constexpr State P = State::kPlain, T = State::kAwaitTls, S = State::kSecured, L = State::kAwaitLogin, C = State::kClosed;
+constexpr State P = State::kPlain, T = State::kAwaitTls, S = State::kSecured, L = State::kAwaitLogin,
+                C = State::kClosed;
 constexpr Ending kCrLf = Ending::kCrLf;
 
 void Follow(const char* name, Machine& machine, const std::vector<Row>& rows) {

@@ -14,7 +14,9 @@ namespace {
 
 constexpr int kMutationsPerInput = 2000;
 
-void Try(const std::string& input) { LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size()); }
+void Try(const std::string& input) {
+  LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size());
+}
 
 std::vector<std::string> Corpus() {
   std::vector<std::string> inputs;
