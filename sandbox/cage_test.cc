@@ -304,7 +304,10 @@ void ExpectCaged(pid_t pid, uid_t uid) {
 
 TEST_F(CageTest, RootBecomesTheRole) {
   const Policy policy = Parsed(kRoleText);
-  Caged caged(policy, {kRoleUid, kRoleUid});
+  Caged caged(policy, {kRoleUid, kRoleUid}, [] {
+    const gid_t kGroups[] = {4, 42};
+    return setgroups(std::size(kGroups), kGroups) == 0;
+  });
   ASSERT_EQ(caged.result(), "in");
   ExpectCaged(caged.pid(), kRoleUid);
   EXPECT_EQ(Namespace(absl::StrCat(caged.pid()), "user"), Namespace("self", "user"));

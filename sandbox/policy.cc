@@ -58,11 +58,12 @@ std::string DescribeStages(const Policy& policy) {
   std::sort(stages.begin(), stages.end(), [](const auto& a, const auto& b) { return a.second->line < b.second->line; });
   std::vector<std::string> parts;
   for (const auto& [name, stage] : stages) {
-    // Under @default allow every rule refuses.
-    const auto counted = std::count_if(stage->syscalls.begin(), stage->syscalls.end(), [&](const Syscall& syscall) {
-      return syscall.number >= 0 && (stage->default_action == Action::kAllow || syscall.action == Action::kAllow);
-    });
-    const std::string count = absl::StrCat(stage->default_action == Action::kAllow ? "all but " : "", counted);
+    const bool allows = stage->default_action == Action::kAllow;  // then every rule refuses
+    const auto counted =
+        std::count_if(stage->syscalls.begin(), stage->syscalls.end(), [allows](const Syscall& syscall) {
+          return syscall.number >= 0 && (allows || syscall.action == Action::kAllow);
+        });
+    const std::string count = absl::StrCat(allows ? "all but " : "", counted);
     parts.push_back(parts.empty() ? absl::StrCat(count, " system calls") : absl::StrCat(name, " ", count));
   }
   return absl::StrJoin(parts, ", ");
