@@ -93,7 +93,7 @@ class Acceptor {
   absl::Status Serve();
 
  private:
-  absl::Status Watch(int fd, uint64_t tag);
+  absl::Status Watch(int fd, uint64_t tag, uint32_t events = EPOLLIN);
   absl::Status Listen(bool on);
   absl::Status Accept(size_t listener);
   absl::Status HandOn(size_t listener, UniqueFd client, const ipc::Address& from, const ipc::Address& to);
@@ -125,9 +125,9 @@ absl::Status Acceptor::Prepare() {
   return Listen(true);
 }
 
-absl::Status Acceptor::Watch(int fd, uint64_t tag) {
+absl::Status Acceptor::Watch(int fd, uint64_t tag, uint32_t events) {
   epoll_event event = {};
-  event.events = EPOLLIN;
+  event.events = events;
   event.data.u64 = tag;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return absl::ErrnoToStatus(errno, "epoll_ctl");
   return absl::OkStatus();
@@ -259,7 +259,8 @@ absl::Status Acceptor::HandOn(size_t listener, UniqueFd client, const ipc::Addre
         .AddText("error", status.message());
     return absl::OkStatus();
   }
-  RETURN_IF_ERROR(Watch(life_read.get(), next_tag_));
+  // Nothing but the hang-up: an octet in the pipe must not give the slot back.
+  RETURN_IF_ERROR(Watch(life_read.get(), next_tag_, 0));
   lives_.emplace(next_tag_++, Life{session, from, std::move(life_read), base::Deadline::Now()});
   return absl::OkStatus();
 }

@@ -1,7 +1,7 @@
 // begin: what checkpassword execs once the login is good, as the user. It tells the launcher so, waits for the stream
 // that the client is behind, makes it descriptors 0 and 1, and execs the backend.
 //
-//   begin STATUS-FD NO-NEW-PRIVS BACKEND [ARGUMENTS...]
+//   begin STATUS-FD NO-NEW-PRIVS COUNT [NAME=VALUE...] BACKEND [ARGUMENTS...]
 //
 // Descriptors: 0, 1 /dev/null; 2 standard error; STATUS-FD the launcher. Statically linked, so that it starts fast and
 // needs nothing of the user's file system. Exits 111 when it cannot begin; the launcher tells the client.
@@ -61,7 +61,10 @@ void ResetSignals() {
 }
 
 int Main(int argc, char** argv) {
-  if (argc < 4) return base::kExitConfiguration;
+  if (argc < 5) return base::kExitConfiguration;
+  const int settings = atoi(argv[3]);
+  if (settings < 0 || settings > argc - 5) return base::kExitConfiguration;
+  char** const command = argv + 4 + settings;
   const int status_fd = atoi(argv[1]);
   if (status_fd < 3 || fcntl(status_fd, F_SETFD, FD_CLOEXEC) != 0) return base::kExitConfiguration;
   const Launcher launcher{base::UniqueFd(status_fd)};
@@ -70,26 +73,27 @@ int Main(int argc, char** argv) {
   close_range(static_cast<unsigned>(status_fd) + 1, ~0U, 0);
 
   // A checkpassword that accepted but did not become a user: no backend runs as root.
-  if (getuid() == 0 || geteuid() == 0) Fail(launcher, EPERM);
-
   const char* user = getenv("USER");
-  if (!launcher.Send(ipc::Authenticated{ipc::Text<254>::From(user == nullptr ? "" : user)}).ok())
+  const int32_t error = getuid() == 0 || geteuid() == 0 ? EPERM : 0;
+  if (!launcher.Send(ipc::Authenticated{error, 0, ipc::Text<254>::From(user == nullptr ? "" : user)}).ok() ||
+      error != 0)
     return base::kExitTemporary;
   pollfd wait = {launcher.fd(), POLLIN, 0};
-  if (poll(&wait, 1, kStreamMillis) <= 0) return base::kExitTemporary;
+  if (poll(&wait, 1, kStreamMillis) <= 0) Fail(launcher, ETIMEDOUT);
   auto incoming = launcher.Receive<ipc::Stream>();
-  if (!incoming.ok()) return base::kExitTemporary;
+  if (!incoming.ok()) Fail(launcher, EPROTO);
 
   const int stream = incoming->fds[0].get();
   if (dup2(stream, STDIN_FILENO) < 0 || dup2(stream, STDOUT_FILENO) < 0) Fail(launcher, errno);
   incoming->fds[0].Reset();
   SetAuthenticated();
+  for (int i = 0; i < settings; ++i) putenv(argv[4 + i]);
   ResetSignals();
   umask(077);
   const rlimit no_core = {0, 0};
   if (setrlimit(RLIMIT_CORE, &no_core) != 0) Fail(launcher, errno);
   if (strcmp(argv[2], "1") == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail(launcher, errno);
-  execv(argv[3], argv + 3);
+  execv(command[0], command);
   Fail(launcher, errno);
 }
 

@@ -6,7 +6,7 @@
 namespace postern::backendlauncher {
 
 std::vector<std::string> BuildEnvironment(const ipc::Address& client, const ipc::Address& server,
-                                          const ipc::TlsFacts& facts, const std::vector<std::string>& configured) {
+                                          const ipc::TlsFacts& facts) {
   std::vector<std::string> environment = {
       "PATH=/usr/local/bin:/usr/bin:/bin",
       "PROTO=TCP",
@@ -21,7 +21,6 @@ std::vector<std::string> BuildEnvironment(const ipc::Address& client, const ipc:
     if (facts.sni.octets != 0) environment.push_back(absl::StrCat("SSL_TLS_SNI_SERVERNAME=", facts.sni.view()));
     environment.push_back("POP3_TLS=1");
   }
-  environment.insert(environment.end(), configured.begin(), configured.end());
   return environment;
 }
 

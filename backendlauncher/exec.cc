@@ -3,15 +3,16 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "base/log.h"
 #include "base/process.h"
 
 namespace postern::backendlauncher {
@@ -44,6 +45,16 @@ bool BecomeUser(const Command& command) {
          setresuid(command.uid, command.uid, command.uid) == 0;
 }
 
+// The supervisor has raised the soft limit for its own roles. Programs that use select(2), or close all that they could
+// have open, want what a login would give them.
+void LowerDescriptorLimit() {
+  constexpr rlim_t kUsual = 1024;
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= kUsual) return;
+  limit.rlim_cur = kUsual;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // In the child: never returns.
 [[noreturn]] void Exec(const Command& command, const CommandFds& fds, char** arguments, char** environment) {
   setsid();  // no terminal, and a process group to kill
@@ -51,9 +62,9 @@ bool BecomeUser(const Command& command) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   signal(SIGPIPE, SIG_DFL);
+  LowerDescriptorLimit();
   if (PlaceFds(fds) && BecomeUser(command)) execve(arguments[0], arguments, environment);
-  const int error = errno;
-  base::Event("exec_failed").Add("program", arguments[0]).Add("errno", error);
+  dprintf(STDERR_FILENO, "cannot execute %s: %s\n", arguments[0], strerror(errno));
   _exit(base::kExitTemporary);
 }
 
@@ -64,6 +75,8 @@ absl::StatusOr<pid_t> Start(const Command& command, const CommandFds& fds) {
   arguments.push_back(absl::StrCat("/proc/self/fd/", kBeginFd));
   arguments.push_back(absl::StrCat(kStatusFd));
   arguments.push_back(command.no_new_privs ? "1" : "0");
+  arguments.push_back(absl::StrCat(command.backend_environment.size()));
+  arguments.insert(arguments.end(), command.backend_environment.begin(), command.backend_environment.end());
   arguments.insert(arguments.end(), command.backend.begin(), command.backend.end());
   // Before the fork: the child allocates nothing.
   const std::vector<char*> argument_pointers = Pointers(arguments),

@@ -18,9 +18,10 @@ inline constexpr int kBeginFd = 5;        // begin itself
 struct Command {
   std::vector<std::string> checkpassword;  // program (an absolute path) and its arguments
   std::vector<std::string> backend;
-  std::vector<std::string> environment;  // the whole of it
-  bool no_new_privs = true;              // for the backend, set by begin
-  uid_t uid = 0;                         // whom checkpassword runs as
+  std::vector<std::string> environment;          // the whole of checkpassword's, "NAME=value"
+  std::vector<std::string> backend_environment;  // added by begin: checkpassword may be root and must not see it
+  bool no_new_privs = true;                      // for the backend, set by begin
+  uid_t uid = 0;                                 // whom checkpassword runs as
   gid_t gid = 0;
 };
 
@@ -33,9 +34,9 @@ struct CommandFds {
   int begin;
 };
 
-// Starts `CHECKPASSWORD /proc/self/fd/5 4 NNP BACKEND...` as leader of a session of its own, with default signals.
-// begin is named by descriptor, since the user may not be able to reach the directory that it is installed in.
-// Unavailable: the system has no process for us. The exec itself failing is exit code 111 of the child.
+// Starts `CHECKPASSWORD /proc/self/fd/5 4 NNP COUNT NAME=value... BACKEND...` as leader of a session of its own, with
+// default signals. begin is named by descriptor, since the user may not be able to reach the directory that it is
+// installed in. Unavailable: the system has no process for us. The exec itself failing is exit code 111 of the child.
 absl::StatusOr<pid_t> Start(const Command& command, const CommandFds& fds);
 
 }  // namespace postern::backendlauncher

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +31,17 @@ constexpr absl::Duration kStreamTime = absl::Seconds(10);   // for the broker to
 
 // cr.yp.to/checkpwd/interface.html
 constexpr int kCheckpasswordRejected = 1;
+
+bool IsPipe(int fd) {
+  struct stat status;
+  return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+bool IsStream(int fd) {
+  int type = 0;
+  socklen_t octets = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &octets) == 0 && type == SOCK_STREAM;
+}
 
 }  // namespace
 
@@ -101,8 +113,12 @@ absl::Status Launcher::OnEvent(Source source, Key key) {
 absl::Status Launcher::OnLaunchLine() {
   auto incoming = acceptor_.Receive<ipc::LaunchLine>();
   if (absl::IsUnavailable(incoming.status())) return absl::OkStatus();
-  RETURN_IF_ERROR(incoming.status());
-  if (incoming->body.service >= config_.services.size()) return absl::InvalidArgumentError("no such service");
+  if (absl::IsOutOfRange(incoming.status())) return incoming.status();
+  if (!incoming.ok() || incoming->body.service >= config_.services.size()) {
+    // Our end would be the end of every backend; a client less is the smaller loss.
+    Event("bad_request").AddText("error", incoming.ok() ? "no such service" : incoming.status().message());
+    return absl::OkStatus();
+  }
   const Key key = next_key_++;
   Session& session = sessions_[key];
   session.session = incoming->body.session;
@@ -127,9 +143,10 @@ void Launcher::OnLine(Key key, Session& session) {
 void Launcher::OnLogin(Key key, Session& session) {
   auto incoming = session.line.Receive<ipc::Login>();
   if (absl::IsUnavailable(incoming.status())) return;
-  if (!incoming.ok()) {
-    if (!absl::IsOutOfRange(incoming.status()))
-      Event("bad_request", session.session).AddText("error", incoming.status().message());
+  absl::Status taken = incoming.status();
+  if (taken.ok() && !IsPipe(incoming->fds[0].get())) taken = absl::InvalidArgumentError("the credentials are no pipe");
+  if (!taken.ok()) {
+    if (!absl::IsOutOfRange(taken)) Event("bad_request", session.session).AddText("error", taken.message());
     return Forget(key);
   }
   // After kRejectedLast a broker closes its line; one that asks all the same has been taken over.
@@ -144,7 +161,8 @@ void Launcher::OnLogin(Key key, Session& session) {
   const Service& service = config_.services[session.service];
   Command command = {service.checkpassword,
                      service.backend,
-                     BuildEnvironment(session.client, session.server, incoming->body.facts, service.environment),
+                     BuildEnvironment(session.client, session.server, incoming->body.facts),
+                     service.environment,
                      service.no_new_privs,
                      config_.checkpassword_uid,
                      config_.checkpassword_gid};
@@ -168,6 +186,10 @@ void Launcher::OnBegin(Key key, Session& session) {
     if (absl::IsUnavailable(incoming.status())) return;
     // End of file: checkpassword has ended, or has closed what it was not told of. Its exit code says which.
     if (!incoming.ok()) return session.begin.Close();
+    if (incoming->body.error != 0) {
+      Event("exec_failed", session.session).Add("program", "begin").Add("errno", incoming->body.error);
+      return Answer(key, session, LoginOutcome::kTemporary);
+    }
     Event("login", session.session)
         .Add("user", incoming->body.user.view())
         .Add("service", config_.services[session.service].name)
@@ -194,17 +216,16 @@ void Launcher::OnBegin(Key key, Session& session) {
   Event("exec_failed", session.session)
       .Add("program", config_.services[session.service].backend[0])
       .Add("errno", error);
-  if (session.state == State::kStarting) {
-    (void)session.line.Send(ipc::Started{error});
-    return Forget(key);
-  }
-  Answer(key, session, LoginOutcome::kTemporary);
+  (void)session.line.Send(ipc::Started{error});  // the broker has been told "accepted" and waits for this
+  Forget(key);
 }
 
 void Launcher::OnStream(Key key, Session& session) {
   auto incoming = session.line.Receive<ipc::Stream>();
   if (absl::IsUnavailable(incoming.status())) return;
   absl::Status status = incoming.status();
+  // A backend would hold it without a filter: it must not be an edge or a log of ours.
+  if (status.ok() && !IsStream(incoming->fds[0].get())) status = absl::InvalidArgumentError("no stream socket");
   if (status.ok()) status = session.begin.Send(ipc::Stream{}, {incoming->fds[0].get()});
   if (!status.ok()) {
     // The broker has gone, or begin has.
@@ -296,13 +317,14 @@ void Launcher::SetDeadline(Key key, Session& session, Deadline deadline) {
   if (deadline != Deadline::Never()) deadlines_.emplace(deadline, key);
 }
 
-// Kills the attempt's process group and waits for its leader: one attempt is over before the next begins.
+// Kills the attempt's process group. Reap() takes what is left of it: to wait here would let one process that cannot
+// die (a home directory on a dead server, say) stop everybody's logins. Attempts of a session still follow one another,
+// as another one is allowed only after the exit of the last.
 void Launcher::EndAttempt(Session& session) {
   session.begin.Close();
   if (session.pid < 0) return;
   kill(-session.pid, SIGKILL);
   kill(session.pid, SIGKILL);  // in case it had not made its group yet
-  waitpid(session.pid, nullptr, 0);
   by_pid_.erase(session.pid);
   session.pid = -1;
 }

@@ -91,7 +91,8 @@ Event::~Event() {
   ssize_t sent;
   if (log_socket >= 0) {
     record_.insert(0, Stamp());
-    sent = send(log_socket, record_.data(), record_.size(), MSG_NOSIGNAL);
+    // Once a record was lost, none is waited for until one gets through.
+    sent = send(log_socket, record_.data(), record_.size(), MSG_NOSIGNAL | (dropped != 0 ? MSG_DONTWAIT : 0));
   } else {
     record_ += '\n';
     sent = write(STDERR_FILENO, record_.data(), record_.size());

@@ -29,7 +29,7 @@ std::string QuoteLogValue(absl::string_view value);
 uint64_t ParseLogStamp(absl::string_view* record);
 
 // One event, one record: written when the object goes, e.g. Event("tls_started").Add("version", "TLSv1.3").
-// The destructor blocks for at most the socket's SO_SNDTIMEO (one second, set by the supervisor) and then drops the
+// The destructor blocks for at most the socket's SO_SNDTIMEO (100 ms, set by the supervisor) and then drops the
 // record; the next record of the process says how many were dropped.
 class Event {
  public:

@@ -26,7 +26,8 @@ constexpr absl::string_view kPlaintext[] = {"refuse", "allow"};
 
 // What the launcher and checkpassword put into the backend's environment; two sources for one name would hide one of
 // them.
-constexpr absl::string_view kOwnVariables[] = {"PROTO", "USER", "HOME", "SHELL", "AUTHENTICATED", "AUTHADDR"};
+constexpr absl::string_view kOwnVariables[] = {"PROTO",         "USER",     "HOME",    "SHELL",
+                                               "AUTHENTICATED", "AUTHADDR", "POP3_TLS"};
 constexpr absl::string_view kOwnVariablePrefixes[] = {"TCP", "SSL_"};
 
 // These depend on the state of the session (RFC 2595 §4: STLS only before TLS) or on what the broker does itself.

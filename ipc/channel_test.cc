@@ -71,7 +71,7 @@ TEST(MessagesTest, EveryMessageMakesTheRoundTrip) {
   RoundTrip<Stream, Role::kProtocolBroker, Role::kBackendLauncher>({});
   RoundTrip<Stream, Role::kBackendLauncher, Role::kBegin>({});
   RoundTrip<Started, Role::kBackendLauncher, Role::kProtocolBroker>({2});
-  RoundTrip<Authenticated, Role::kBegin, Role::kBackendLauncher>({Text<254>::From("demo")});
+  RoundTrip<Authenticated, Role::kBegin, Role::kBackendLauncher>({0, 0, Text<254>::From("demo")});
   RoundTrip<ExecFailed, Role::kBegin, Role::kBackendLauncher>({2});
 }
 

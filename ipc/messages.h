@@ -173,12 +173,15 @@ struct Started {
   bool Valid() const { return error >= 0; }
 };
 
-// checkpassword has accepted and become the user. The name is for the log.
+// checkpassword has accepted and become the user, whose name is for the log. Else `error` is why begin goes no further,
+// EPERM: the user is root.
 struct Authenticated {
   static constexpr Type kType = Type::kAuthenticated;
   static constexpr size_t kFds = 0;
+  int32_t error;
+  uint32_t unused = 0;
   Text<254> user;
-  bool Valid() const { return user.Valid(); }
+  bool Valid() const { return error >= 0 && user.Valid(); }
 };
 
 struct ExecFailed {

@@ -1,6 +1,7 @@
 // logger: writes the log, one line for each record of a role. The kernel tells it which role and which process wrote a
 // record; the rest it only makes harmless. Nobody who runs as root reads text that came from the network.
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <cstring>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "ipc/channel.h"
@@ -24,15 +26,18 @@ using ipc::Role;
 
 struct Source {
   std::string role;
-  UniqueFd socket;  // SO_PASSCRED is on
+  UniqueFd fd;  // a SEQPACKET socket with SO_PASSCRED on; for the backends a pipe in packet mode, which tells no pid
 };
 
 absl::StatusOr<std::vector<Source>> ReadConfig(const role::Options& options, base::InheritedFds& fds) {
   std::vector<Source> sources;
   for (const auto& option : options) {
     sources.push_back({option.second, fds.Take("source")});
-    if (!sources.back().socket.valid()) return absl::InvalidArgumentError("more --source than descriptors");
+    if (!sources.back().fd.valid()) return absl::InvalidArgumentError("more --source than descriptors");
   }
+  UniqueFd backends = fds.Take("backend");
+  if (fcntl(backends.get(), F_SETFL, O_NONBLOCK | O_DIRECT) != 0) return absl::ErrnoToStatus(errno, "backend");
+  sources.push_back({std::string(kBackendSource), std::move(backends)});
   return sources;
 }
 
@@ -56,6 +61,13 @@ struct Entry {
 // Appends the next record of the source. False: there is none now.
 bool TakeRecord(const Source& source, std::vector<Entry>* entries) {
   char record[base::kLogRecordOctetsMax];
+  if (source.role == kBackendSource) {
+    const ssize_t octets = read(source.fd.get(), record, sizeof record);
+    if (octets <= 0) return false;
+    // No stamp: it goes behind what the roles said at the same time.
+    entries->push_back({~uint64_t{0}, Line(source.role, 0, absl::string_view(record, static_cast<size_t>(octets)))});
+    return true;
+  }
   // Room for the credentials alone: descriptors that somebody sends along do not fit and are dropped by the kernel.
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
   iovec data = {record, sizeof record};
@@ -64,18 +76,41 @@ bool TakeRecord(const Source& source, std::vector<Entry>* entries) {
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
-  const ssize_t octets = recvmsg(source.socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const ssize_t octets = recvmsg(source.fd.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (octets < 0 || (octets == 0 && message.msg_controllen == 0)) return false;
   absl::string_view text(record, static_cast<size_t>(octets));
-  // A backend's standard error has no stamp; a role that lies about the time changes the order of its lines, no more.
-  const uint64_t stamp = source.role == kBackendSource ? 0 : base::ParseLogStamp(&text);
-  entries->push_back({stamp != 0 ? stamp : ~uint64_t{0}, Line(source.role, SenderOf(&message), text)});
+  // A role that lies about the time changes the order of its lines, no more.
+  const uint64_t stamp = base::ParseLogStamp(&text);
+  entries->push_back({stamp, Line(source.role, SenderOf(&message), text)});
   return true;
 }
 
+// Standard error, which may be a terminal that somebody has stopped or a pipe that nobody reads: that is no reason to
+// stop mail. What cannot be written is counted and dropped.
+class Output {
+ public:
+  void Write(const std::string& line) {
+    pollfd fd = {STDERR_FILENO, POLLOUT, 0};
+    // Once stuck, it is not waited for again. Writable means room for PIPE_BUF octets at least, and no line is as long.
+    if (poll(&fd, 1, lost_ == 0 ? kWriteMillis : 0) <= 0 || (fd.revents & POLLOUT) == 0) {
+      ++lost_;
+      return;
+    }
+    if (lost_ != 0) {
+      const std::string gap = absl::StrCat("role=logger pid=", getpid(), " ev=lost lines=", lost_, "\n");
+      if (write(STDERR_FILENO, gap.data(), gap.size()) > 0) lost_ = 0;
+    }
+    if (write(STDERR_FILENO, line.data(), line.size()) < 0) ++lost_;
+  }
+
+ private:
+  static constexpr int kWriteMillis = 200;
+  unsigned lost_ = 0;
+};
+
 // Writes what there is, in the order in which it was said. The passes go on until one finds nothing: what was said
 // before a record that has been taken is in its socket by then.
-void WriteRecords(const std::vector<Source>& sources) {
+void WriteRecords(const std::vector<Source>& sources, Output* output) {
   std::vector<Entry> entries;
   for (bool more = true; more && entries.size() < kBatchMax;) {
     more = false;
@@ -83,18 +118,18 @@ void WriteRecords(const std::vector<Source>& sources) {
       while (entries.size() < kBatchMax && TakeRecord(source, &entries)) more = true;
   }
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.stamp < b.stamp; });
-  for (const Entry& entry : entries) {
-    // A log that cannot be written is no reason to stop mail.
-    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, entry.line.data(), entry.line.size());
-  }
+  for (const Entry& entry : entries) output->Write(entry.line);
 }
 
 absl::Status Serve(int control, const std::vector<Source>& sources) {
   std::vector<pollfd> fds = {{control, 0, 0}};
-  for (const Source& source : sources) fds.push_back({source.socket.get(), POLLIN, 0});
+  for (const Source& source : sources) fds.push_back({source.fd.get(), POLLIN, 0});
+  Output output;
   while (true) {
     if (poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
-    WriteRecords(sources);
+    WriteRecords(sources, &output);
+    for (size_t i = 1; i < fds.size(); ++i)
+      if ((fds[i].revents & (POLLHUP | POLLERR)) != 0) fds[i].fd = -1;  // shut down by somebody: no reason to spin
     if (fds[0].revents != 0) return absl::OkStatus();  // all that was said before the end has been written
   }
 }

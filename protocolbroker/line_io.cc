@@ -65,6 +65,13 @@ bool MoreBuffered(int stream) {
   return recv(stream, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+void DropBuffered(int stream) {
+  constexpr int kReadsMax = 64;  // a peer that goes on sending gets its reset
+  char dropped[4096];
+  for (int i = 0; i < kReadsMax && recv(stream, dropped, sizeof dropped, MSG_DONTWAIT) > 0; ++i) {
+  }
+}
+
 absl::Status WriteAll(int stream, absl::string_view text, int control, const base::Deadline& deadline) {
   while (!text.empty()) {
     // Not O_NONBLOCK: that would travel with the description to the backend.

@@ -25,6 +25,10 @@ absl::StatusOr<Line> ReadLine(int stream, size_t octets_max, int control, const 
 // Whether the peer has sent octets that nobody has taken yet. Takes none.
 bool MoreBuffered(int stream);
 
+// Takes and drops what the peer has sent so far, at the end of a session: closing with octets unread would send a
+// reset, which may overtake what was said last.
+void DropBuffered(int stream);
+
 // Writes all of `text`, however slowly the peer reads, until the deadline. Unavailable: the peer is gone.
 absl::Status WriteAll(int stream, absl::string_view text, int control, const base::Deadline& deadline);
 

@@ -69,9 +69,12 @@ absl::Status Run(int argc, char** argv) {
   return zygote.Serve(supervisor.fd(), acceptor.fd(), [&]() -> absl::Status {
     auto incoming = acceptor.Receive<ipc::Session>();
     if (absl::IsUnavailable(incoming.status())) return absl::OkStatus();
-    RETURN_IF_ERROR(incoming.status());
+    if (absl::IsOutOfRange(incoming.status())) return incoming.status();
+    if (!incoming.ok() || incoming->body.listener >= config.listeners.size()) {
+      base::Event("bad_request").AddText("error", incoming.ok() ? "no such listener" : incoming.status().message());
+      return absl::OkStatus();
+    }
     const ipc::Session& session = incoming->body;
-    if (session.listener >= config.listeners.size()) return absl::InvalidArgumentError("no such listener");
     return zygote.Fork(session.session, [&]() -> absl::Status {
       RETURN_IF_ERROR(worker_seal.Apply());
       acceptor.Close();

@@ -82,6 +82,7 @@ class Dialogue {
         return LogIn();
       case Act::kClose:
         why_ = step.why;
+        DropBuffered(client_.stream.get());
         return absl::OkStatus();
     }
     return absl::InternalError("no such act");

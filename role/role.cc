@@ -85,8 +85,9 @@ absl::Status Wait(int fd, short events, int control, const base::Deadline& deadl
     const int ready = poll(fds, 2, deadline.PollMillis());
     if (ready < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
     if (ready > 0 && fds[1].revents != 0) return absl::CancelledError("shutdown");
-    if (ready > 0) return absl::OkStatus();
+    // Before what is ready: a peer that always has something to say would never be told that its time is over.
     if (deadline.Passed()) return absl::DeadlineExceededError("time is over");
+    if (ready > 0) return absl::OkStatus();
   }
 }
 

@@ -38,6 +38,7 @@ absl::Status Zygote::Serve(int control, int requests, absl::FunctionRef<absl::St
 }
 
 absl::Status Zygote::Fork(uint64_t session, absl::FunctionRef<absl::Status()> work) {
+  if (sessions_.size() >= workers_max_) Reap();  // a worker's session ends a moment before the worker itself
   if (sessions_.size() >= workers_max_) {
     base::Event("refused", session).Add("why", "workers");
     return absl::OkStatus();

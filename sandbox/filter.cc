@@ -70,7 +70,8 @@ void AppendRule(const Syscall& syscall, uint32_t default_action, Program* progra
   }
   Program body;
   for (const std::vector<Condition>& conjunction : syscall.any_of) AppendConjunction(conjunction, action, &body);
-  body.push_back(Return(default_action));
+  // A comparison states what is allowed of a call, whatever the default says of others.
+  body.push_back(Return(default_action == SECCOMP_RET_ALLOW ? SECCOMP_RET_KILL_PROCESS : default_action));
   // The body may be longer than 8 bits can jump over.
   program->push_back(Jump(BPF_JEQ, number, 1, 0));
   program->push_back(BPF_STMT(BPF_JMP | BPF_JA, static_cast<uint32_t>(body.size())));

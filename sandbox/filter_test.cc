@@ -154,6 +154,19 @@ TEST(FilterTest, AllowByDefaultStillKillsOtherArchitectures) {
   EXPECT_EQ(Evaluate(program, other), SECCOMP_RET_KILL_PROCESS);
 }
 
+// Not "deny if": what is denied could be disguised in the upper half of an argument.
+TEST(FilterTest, AComparisonSaysWhatIsAllowedUnderEitherDefault) {
+  constexpr uint64_t kNewUser = 0x10000000;
+  for (const char* text :
+       {"@default allow\nclone: arg0 in 0x81fdffff\n", "@default kill\nclone: arg0 in 0x81fdffff\n"}) {
+    std::vector<sock_filter> program;
+    Compiled(text, &program);
+    EXPECT_EQ(Evaluate(program, Call(SYS_clone, {SIGCHLD})), SECCOMP_RET_ALLOW);
+    EXPECT_EQ(Evaluate(program, Call(SYS_clone, {kNewUser | SIGCHLD})), SECCOMP_RET_KILL_PROCESS);
+    EXPECT_EQ(Evaluate(program, Call(SYS_clone, {uint64_t{1} << 32 | SIGCHLD})), SECCOMP_RET_KILL_PROCESS);
+  }
+}
+
 // Compiled by libseccomp 2.5.4 both let this mmap pass, in the kernel too, and only with these neighbours: the first
 // with equality as MASKED_EQ of all bits, the second with SCMP_CMP_EQ.
 TEST(FilterTest, AlternativesDoNotLeakIntoEachOther) {

@@ -32,8 +32,8 @@ struct Syscall {
   int number = -1;  // on this machine; negative: another architecture's, or unknown but written with '?': no rule made
   Action action = Action::kAllow;
   int error = 0;  // for kErrno
-  std::vector<std::vector<Condition>>
-      any_of;  // empty: always; else one of these conjunctions must hold, or the default
+  // Empty: always. Else one of these conjunctions must hold; if none does, the call is killed.
+  std::vector<std::vector<Condition>> any_of;
   int line = 0;
 };
 

@@ -229,8 +229,6 @@ TEST(PolicyTest, DefaultOfAStage) {
       {"@default notify", "t:3:10: @default has to be kill or allow"},
       {"@default", "t:3:1: @default has to be kill or allow"},
       {"@default allow\nread: allow", "t:4:1: this rule for \"read\" is the default of the section"},
-      {"@default allow\nsocket: arg0 == AF_INET",
-       "t:4:1: under @default allow a rule cannot look at arguments: what it refuses could be disguised"},
   };
   for (const Bad& bad : kRows) {
     const auto policy = ParsePolicy("t", absl::StrCat("policy v1\n[syscalls s]\n", bad.text, "\n"));

@@ -263,10 +263,6 @@ bool StageParser::Permitted(const Line& line, absl::string_view at, const Rule& 
     errors_->Add(line, at, absl::StrCat("this rule for ", Quoted(name), " is the default of the section"));
     return false;
   }
-  if (has_default_ && stage_->default_action == Action::kAllow && !rule.any_of.empty()) {
-    errors_->Add(line, at, "under @default allow a rule cannot look at arguments: what it refuses could be disguised");
-    return false;
-  }
   // libcrypto takes a changed process id for the sign of a fork, and reseeds.
   if ((name == "getpid" || name == "getrandom") && rule.action == Action::kErrno) {
     errors_->Add(line, at,

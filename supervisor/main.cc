@@ -1,5 +1,6 @@
 // postern: the command. `run` is the supervisor, `check` says what is wrong with a configuration.
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <unistd.h>
 
@@ -80,7 +81,8 @@ int Main(int argc, char** argv) {
   for (int c; (c = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
     switch (c) {
       case 'n':
-        if (!absl::SimpleAtoi(optarg, &notification_fd) || notification_fd < 3)
+        if (!absl::SimpleAtoi(optarg, &notification_fd) || notification_fd < 3 ||
+            fcntl(notification_fd, F_SETFD, FD_CLOEXEC) != 0)
           return Usage("--notification-fd wants the number of an open descriptor, 3 or more");
         break;
       case 'v':

@@ -73,12 +73,11 @@ Options LauncherOptions(const Config& config) {
   return options;
 }
 
-// The order of the logger's `source` descriptors: the roles, the supervisor, the backends' standard error.
+// The order of the logger's `source` descriptors: the roles, the supervisor.
 Options LoggerOptions() {
   Options options;
   for (const RoleName& role : kRoleNames) options.push_back(absl::StrCat("--source=", role.name));
   options.push_back("--source=supervisor");
-  options.push_back("--source=backend");
   return options;
 }
 

@@ -42,6 +42,7 @@ bool WriteFile(const char* path, absl::string_view text) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  signal(SIGPIPE, SIG_IGN);  // a log that nobody reads must not kill the logger
   const int count = static_cast<int>(child.fds.size());
   for (int i = 0; i < count; ++i)
     if ((child.parked[static_cast<size_t>(i)] = fcntl(child.fds[static_cast<size_t>(i)], F_DUPFD_CLOEXEC, count)) < 0)

@@ -30,13 +30,14 @@ using base::Event;
 using base::UniqueFd;
 
 constexpr int kBacklog = 1024;
-constexpr absl::Duration kStartTime = absl::Seconds(30);  // for all roles to be ready
+constexpr absl::Duration kStartTime = absl::Seconds(30);  // for a role to be ready
 constexpr absl::Duration kBackoffFirst = absl::Milliseconds(100), kBackoffLast = absl::Seconds(5);
-constexpr absl::Duration kSteady = absl::Seconds(10);  // a role that has run so long starts again at once
-constexpr absl::Duration kEndTime = absl::Seconds(3);  // to obey the hang-up, before SIGKILL
-constexpr timeval kLogSendTime = {1, 0};               // then the record is dropped: a stuck log does not stop mail
-constexpr timeval kEdgeSendTime = {5, 0};              // while a role is being started again
-constexpr size_t kSupervisorLog = kRoles, kBackendLog = kRoles + 1;
+constexpr absl::Duration kSteady = absl::Seconds(10);          // a role that has run so long starts again at once
+constexpr absl::Duration kLookAgain = absl::Milliseconds(20);  // for workers whose end no signal tells us
+constexpr absl::Duration kEndTime = absl::Seconds(3);          // to obey the hang-up, before SIGKILL
+constexpr timeval kLogSendTime = {0, 100000};  // then the record is dropped: a stuck log does not stop mail
+constexpr timeval kEdgeSendTime = {5, 0};      // while a role is being started again
+constexpr size_t kSupervisorLog = kRoles;
 
 absl::StatusOr<UniqueFd> OpenListener(const config::Listener& listener) {
   const auto failed = [&] { return absl::UnavailableError(absl::StrCat(listener.text, ": ", strerror(errno))); };
@@ -103,6 +104,10 @@ absl::Status Supervisor::MakeEdges() {
     if (setsockopt(log.second.get(), SOL_SOCKET, SO_PASSCRED, &kOn, sizeof kOn) != 0)
       return absl::ErrnoToStatus(errno, "SO_PASSCRED");
   }
+  // No socket: whoever holds one end of a socket can shut it down for all. O_DIRECT: one write, one record (pipe(2)).
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC | O_DIRECT) != 0) return absl::ErrnoToStatus(errno, "pipe2");
+  backend_log_ = Pair(UniqueFd(ends[1]), UniqueFd(ends[0]));
   return absl::OkStatus();
 }
 
@@ -125,11 +130,12 @@ absl::Status Supervisor::AddFiles(RoleId role, NamedFds* fds, std::vector<Unique
       }
       break;
     case kBackendLauncher:
-      fds->emplace_back("stderr", logs_[kBackendLog].first.get());
+      fds->emplace_back("stderr", backend_log_.first.get());
       RETURN_IF_ERROR(add_file("begin", plan_.layout.begin));
       break;
     case kLogger:
       for (const Pair& log : logs_) fds->emplace_back("source", log.second.get());
+      fds->emplace_back("backend", backend_log_.second.get());
       break;
     default:
       break;
@@ -153,6 +159,7 @@ absl::Status Supervisor::Start(RoleId role) {
   running.ready = false;
   running.since = Deadline::Now();
   running.start_at = Deadline::Never();
+  running.ready_by = Deadline::In(kStartTime);
   return absl::OkStatus();
 }
 
@@ -216,13 +223,18 @@ void Supervisor::Notify(int fd) {
 
 Deadline Supervisor::NextStart() const {
   Deadline next = Deadline::Never();
-  for (const Running& role : roles_) next = std::min(next, role.start_at);
+  for (const Running& role : roles_) {
+    next = std::min(next, role.start_at);
+    if (role.pid > 0 && !role.ready) next = std::min(next, role.ready_by);
+  }
   return next;
 }
 
 absl::Status Supervisor::StartDue() {
   for (size_t role = 0; role < kRoles; ++role) {
-    if (!roles_[role].start_at.Passed()) continue;
+    const Running& running = roles_[role];
+    if (running.pid > 0 && !running.ready && running.ready_by.Passed()) kill(running.pid, SIGKILL);
+    if (!running.start_at.Passed()) continue;
     const absl::Status status = Start(static_cast<RoleId>(role));
     if (status.ok()) continue;
     Event("start_failed").Add("name", kRoleNames[role].name).AddText("error", status.message());
@@ -235,7 +247,7 @@ absl::Status Supervisor::PollOnce(const Deadline& until) {
   std::vector<pollfd> fds = {{signals_.get(), POLLIN, 0}};
   for (const Running& role : roles_)
     fds.push_back({role.control.get(), static_cast<short>(role.ready ? 0 : POLLIN), 0});
-  for (const UniqueFd& control : lingering_) fds.push_back({control.get(), 0, 0});
+  for (const Lingering& role : lingering_) fds.push_back({role.control.get(), 0, 0});
   if (poll(fds.data(), fds.size(), until.PollMillis()) < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
   // From the end: an erased entry moves only those that have been looked at.
   for (size_t i = fds.size(); i-- > kRoles + 1;)
@@ -315,7 +327,9 @@ absl::Status Supervisor::OnRoleEnd(RoleId role, int status) {
   const int code = ExitStatus(status);
   const pid_t pid = std::exchange(running.pid, -1);
   if (draining_ && role == kAcceptor) {
-    over_ = true;  // no session is left
+    // No session is left, as far as it knows. One that took over from another does not know all: then the time is
+    // given.
+    over_ = code == 0 && !acceptor_died_;
     return absl::OkStatus();
   }
   if (!all_ready_) {
@@ -324,7 +338,8 @@ absl::Status Supervisor::OnRoleEnd(RoleId role, int status) {
     return code == base::kExitConfiguration ? absl::FailedPreconditionError(message) : absl::UnavailableError(message);
   }
   // Its workers, if it had any, go on with their sessions as long as this end of their control channel is open.
-  if (running.control.valid()) lingering_.push_back(std::move(running.control));
+  if (running.control.valid()) lingering_.push_back({std::move(running.control), pid});
+  if (role == kAcceptor) acceptor_died_ = true;
   const absl::Duration ran = Deadline::Now() - running.since;
   running.backoff =
       ran >= kSteady ? absl::ZeroDuration() : std::min(std::max(running.backoff * 2, kBackoffFirst), kBackoffLast);
@@ -337,27 +352,35 @@ absl::Status Supervisor::OnRoleEnd(RoleId role, int status) {
   return absl::OkStatus();
 }
 
-// The logger last, so that it writes what the others said at the end.
+// The logger last, so that it writes what the others said at the end. Every role leads a process group that its workers
+// share: what does not obey the hang-up in time is killed by it.
 void Supervisor::EndAll() {
-  lingering_.clear();
   listeners_.clear();
-  for (size_t role = kRoles; role-- > 0;)
-    if (role != kLogger) roles_[role].control.Reset();
-  const Deadline deadline = Deadline::In(kEndTime);
-  while (!deadline.Passed()) {
-    WaitForChildren(deadline);
-    bool left = false;
-    for (size_t role = 0; role < kRoles; ++role) left = left || (role != kLogger && roles_[role].pid > 0);
-    if (!left) break;
+  std::vector<pid_t> groups;
+  for (Lingering& role : lingering_) {
+    role.control.Reset();
+    groups.push_back(role.group);
   }
-  for (size_t role = 0; role < kRoles; ++role)
-    if (role != kLogger && roles_[role].pid > 0) kill(roles_[role].pid, SIGKILL);
+  for (size_t role = kRoles; role-- > 0;) {
+    if (role == kLogger) continue;
+    roles_[role].control.Reset();
+    if (roles_[role].pid > 0) groups.push_back(roles_[role].pid);
+  }
+  const Deadline deadline = Deadline::In(kEndTime);
+  const auto left = [&] {
+    return std::any_of(groups.begin(), groups.end(), [](pid_t group) { return kill(-group, 0) == 0; });
+  };
+  while (left() && !deadline.Passed()) WaitForChildren(std::min(deadline, Deadline::In(kLookAgain)));
+  for (pid_t group : groups) kill(-group, SIGKILL);
   roles_[kLogger].control.Reset();
   const Deadline last = Deadline::In(kEndTime);
-  while (!last.Passed() && roles_[kLogger].pid > 0) WaitForChildren(last);
+  while (roles_[kLogger].pid > 0 && !last.Passed()) WaitForChildren(last);
   if (roles_[kLogger].pid > 0) kill(roles_[kLogger].pid, SIGKILL);
-  while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
-  }
+  const Deadline reaped = Deadline::In(kEndTime);
+  while ((left() || roles_[kLogger].pid > 0) && !reaped.Passed())
+    WaitForChildren(std::min(reaped, Deadline::In(kLookAgain)));
+  for (pid_t group : groups)
+    if (kill(-group, 0) == 0) fprintf(stderr, "postern: processes of group %d do not end\n", group);
 }
 
 void Supervisor::WaitForChildren(const Deadline& deadline) {

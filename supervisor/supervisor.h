@@ -31,13 +31,19 @@ class Supervisor {
 
  private:
   using Pair = std::pair<base::UniqueFd, base::UniqueFd>;
+  // A role that died, whose workers go on with their sessions.
+  struct Lingering {
+    base::UniqueFd control;
+    pid_t group;  // of the role's process group, which the workers share
+  };
   struct Running {
     pid_t pid = -1;
     base::UniqueFd control;
     bool ready = false;
     absl::Duration since;
     absl::Duration backoff;
-    base::Deadline start_at = base::Deadline::Never();
+    base::Deadline start_at = base::Deadline::Never();  // when it is to be started again
+    base::Deadline ready_by = base::Deadline::Never();  // or it is killed
   };
 
   absl::Status Listen();
@@ -62,9 +68,11 @@ class Supervisor {
   const Plan plan_;
   std::vector<base::UniqueFd> listeners_;
   std::vector<Pair> edges_;            // as kEdges
-  std::array<Pair, kRoles + 2> logs_;  // first: the writer's end, second: the logger's; then ours, then the backends'
+  std::array<Pair, kRoles + 1> logs_;  // first: the writer's end, second: the logger's; the last is ours
   std::array<Running, kRoles> roles_;
-  std::vector<base::UniqueFd> lingering_;  // control ends of roles that died and left workers that still serve
+  std::vector<Lingering> lingering_;
+  Pair backend_log_;            // a pipe: the backends' standard error, the logger's end
+  bool acceptor_died_ = false;  // its successor knows nothing of the sessions before it
   base::UniqueFd signals_;
   bool all_ready_ = false, draining_ = false, over_ = false;
   base::Deadline drain_over_ = base::Deadline::Never();

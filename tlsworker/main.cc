@@ -1,6 +1,7 @@
 // tlsworker: OpenSSL, alone. A zygote that has read the certificates forks one worker for each client; the worker does
 // the handshake and the record layer between the client's socket and a plain socket, and can do nothing else.
 
+#include <fcntl.h>
 #include <openssl/rand.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -75,6 +76,15 @@ absl::Status ReadCertificates(Config& config, base::InheritedFds& fds, const Uni
   return absl::OkStatus();
 }
 
+// Where the policy of a worker expects them: only these two may be shut down. The control and log sockets are shared
+// with the zygote and all workers.
+constexpr int kClientFd = 20, kPlainFd = 21;
+
+absl::StatusOr<UniqueFd> MoveTo(int number, UniqueFd fd) {
+  if (dup3(fd.get(), number, O_CLOEXEC) != number) return absl::ErrnoToStatus(errno, "dup3");
+  return UniqueFd(number);
+}
+
 absl::Status ServeClient(const Config& config, const Service& service, Client client, int control) {
   // The fork has copied the state of the random generators: every worker would make the same keys (OpenSSL notices a
   // fork by getpid() alone, which a PID namespace defeats).
@@ -127,6 +137,8 @@ absl::Status Run(int argc, char** argv) {
   return zygote.Serve(supervisor.fd(), broker.fd(), [&]() -> absl::Status {
     auto incoming = broker.Receive<ipc::StartTls>();
     if (absl::IsUnavailable(incoming.status())) return absl::OkStatus();
+    if (absl::IsOutOfRange(incoming.status()))
+      return incoming.status();  // the edge is gone: only a new start mends that
     if (!incoming.ok() || incoming->body.service >= config.services.size()) {
       // Any of the broker's workers may have sent it, and one of them may be taken over: that must not end the others.
       base::Event("bad_request", 0).AddText("error", incoming.ok() ? "no such service" : incoming.status().message());
@@ -134,12 +146,12 @@ absl::Status Run(int argc, char** argv) {
     }
     const ipc::StartTls& request = incoming->body;
     return zygote.Fork(request.session, [&]() -> absl::Status {
+      Client client;
+      ASSIGN_OR_RETURN(client.socket, MoveTo(kClientFd, std::move(incoming->fds[0])));
+      ASSIGN_OR_RETURN(client.plain, MoveTo(kPlainFd, std::move(incoming->fds[1])));
       RETURN_IF_ERROR(worker_seal.Apply());
       broker.Close();
       base::SetTitle(absl::StrFormat("tlsworker: session %08x", request.session));
-      Client client;
-      client.socket = std::move(incoming->fds[0]);
-      client.plain = std::move(incoming->fds[1]);
       client.reply = ipc::Channel<Role::kTlsWorker, Role::kProtocolBroker>(std::move(incoming->fds[2]));
       client.life = std::move(incoming->fds[3]);
       return ServeClient(config, config.services[request.service], std::move(client), supervisor.fd());

@@ -28,6 +28,7 @@ class Relayer {
   bool ReadPlain();
   bool WriteClient();
   bool Over() const;
+  bool ShutdownAsked() const;
   void SendCloseNotify();
   void NoteWant(int ssl_result);
 
@@ -151,7 +152,15 @@ void Relayer::SendCloseNotify() {
   }
 }
 
+bool Relayer::ShutdownAsked() const {
+  pollfd fd = {control_, 0, 0};
+  return poll(&fd, 1, 0) > 0;
+}
+
 Outcome Relayer::Run() {
+  constexpr unsigned kTurnsPerLook =
+      64;  // while octets move there is no poll(2) that would tell of the control channel
+  unsigned turns = 0;
   base::Deadline idle = base::Deadline::In(options_.idle);
   while (true) {
     want_client_ = want_plain_ = 0;
@@ -162,7 +171,7 @@ Outcome Relayer::Run() {
     moved |= WriteClient();
     if (Over()) break;
     if (backend_closed_ && down_.empty()) SendCloseNotify();
-    if (moved) {
+    if (moved && (++turns % kTurnsPerLook != 0 || !ShutdownAsked())) {
       idle = base::Deadline::In(options_.idle);
       continue;
     }

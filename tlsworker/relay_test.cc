@@ -271,6 +271,9 @@ TEST_F(RelayTest, AnIdleSessionEnds) {
 TEST_F(RelayTest, EndsWithTheSupervisor) {
   Start({});
   ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  ASSERT_EQ(SSL_write(ssl_.get(), "x", 1), 1);
+  char octet;
+  ASSERT_EQ(read(plain_.get(), &octet, 1), 1);  // the handshake is over on the other side too
   control_.Reset();
   relay_.join();
   EXPECT_EQ(outcome_.why, Why::kShutdown);

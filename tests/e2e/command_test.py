@@ -173,6 +173,24 @@ class RunTest(harness.PosternTest):
         self.assertIn("in use", postern.log.text())
         self.assertNotIn("ready", postern.log.lines)
 
+    def test_a_role_that_cannot_start_says_why(self):
+        postern = self.prepare()
+        policies = postern.path("policies")
+        shutil.copytree(postern.path("stage") + "/share/postern/policies", policies)
+        with open(policies + "/acceptor.policy", "r+", encoding="utf-8") as file:
+            text = file.read()
+            self.assertEqual(text.count(" listener*"), 1)
+            file.seek(0)
+            file.write(text.replace(" listener*", ""))  # a policy that has no place for what the role is given
+            file.truncate()
+        postern.settings.setdefault("roles", {})["policies"] = policies
+        postern.write("postern.toml", harness.toml_sections(postern.settings))
+        postern.launch()
+        self.assertEqual(postern.gone(), 100, postern.log.text())
+        self.assertIn("acceptor", postern.log.text())
+        self.assertRegex(postern.log.text(), r"ev=fatal .*listener")
+        self.assertNotIn("ready", postern.log.lines)
+
     def test_started_again_at_once(self):
         postern = self.start()
         with postern.logged_in() as client:
