@@ -331,6 +331,8 @@ void Launcher::EndAttempt(Session& session) {
 
 void Launcher::Forget(Key key) {
   Session& session = sessions_.at(key);
+  if (session.state == State::kChecking)
+    Event("login_failed", session.session).Add("why", "abandoned").Add("attempt", session.attempts);
   EndAttempt(session);
   SetDeadline(key, session, Deadline::Never());
   sessions_.erase(key);  // closes the line and the life pipe

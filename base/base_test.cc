@@ -75,10 +75,10 @@ TEST(LogTest, WritesOneRecordPerEvent) {
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
   UniqueFd reader(ends[0]), writer(ends[1]);
-  SetLogSocket(writer.get());
+  SetLogSocket(UniqueFd(dup(writer.get())));
   Event("login", 0x7f3a).Add("user", "de mo").Add("ms", 14);
   Event("long").AddText("text", std::string(5000, 'x'));
-  SetLogSocket(-1);
+  SetLogSocket(UniqueFd());
   EXPECT_EQ(NextRecord(reader.get()), "session=00007f3a ev=login user=\"de mo\" ms=14");
   EXPECT_EQ(NextRecord(reader.get()).substr(0, 8), "ev=long ");
 }
@@ -92,13 +92,13 @@ TEST(LogTest, SaysHowManyRecordsWereLost) {
   char record[kLogRecordOctetsMax];
   while (send(writer.get(), "x", 1, MSG_DONTWAIT) == 1) {
   }
-  SetLogSocket(writer.get());
+  SetLogSocket(UniqueFd(dup(writer.get())));
   Event("lost");
   Event("lost");
   while (recv(reader.get(), record, sizeof record, MSG_DONTWAIT) > 0) {
   }
   Event("next");
-  SetLogSocket(-1);
+  SetLogSocket(UniqueFd());
   EXPECT_EQ(NextRecord(reader.get()), "ev=next dropped=2");
 }
 

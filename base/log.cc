@@ -15,7 +15,7 @@ namespace {
 
 // The process's log, set once at start: the one piece of state that is not passed as a parameter, as the price of
 // threading it through every function would be paid by every reader.
-int log_socket = -1;
+int log_socket = -1;  // owned; no UniqueFd, whose destructor would run before the last event
 uint64_t log_session = 0;
 unsigned dropped = 0;
 
@@ -59,7 +59,10 @@ uint64_t ParseLogStamp(absl::string_view* record) {
   return stamp;
 }
 
-void SetLogSocket(int fd) { log_socket = fd; }
+void SetLogSocket(UniqueFd socket) {
+  if (log_socket >= 0) close(log_socket);
+  log_socket = socket.Release();
+}
 void SetLogSession(uint64_t session) { log_session = session; }
 std::string QuoteLogValue(absl::string_view value) { return Quote(value, kLogValueOctetsMax); }
 

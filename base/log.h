@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "base/unique_fd.h"
 
 namespace postern::base {
 
@@ -14,9 +15,10 @@ inline constexpr size_t kLogRecordOctetsMax = 1024;  // a longer record is cut
 inline constexpr size_t kLogStampOctets = 17;        // what a record begins with: when, see ParseLogStamp()
 inline constexpr size_t kLogValueOctetsMax = 64;     // of a value before quoting; a longer one is cut and ends in ~
 
-// Where events go: the SOCK_SEQPACKET socket to the logger, or (the default, until a role has adopted its descriptors)
-// standard error as lines. `fd` is borrowed and stays open as long as the process.
-void SetLogSocket(int fd);
+// Where events go from now on: the SOCK_SEQPACKET socket to the logger, which stays open until the process ends, as the
+// last event may be main()'s. Until the first call, and after one with an invalid descriptor, they are lines on
+// standard error.
+void SetLogSocket(UniqueFd socket);
 // Every event after this names the session; 0 (the default) is none. A worker serves one session and sets it once.
 void SetLogSession(uint64_t session);
 

@@ -120,6 +120,9 @@ class CheckpasswordFileTest : public testing::Test {
     args.insert(args.begin(), program_);
     int credentials[2], out[2], err[2];
     EXPECT_EQ(pipe2(credentials, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(err, O_CLOEXEC), 0);
+    // Before the fork: a program that ends without reading would answer by SIGPIPE.
+    EXPECT_EQ(write(credentials[1], octets.data(), octets.size()), static_cast<ssize_t>(octets.size()));
+    close(credentials[1]);
     const pid_t child = fork();
     if (child == 0) {
       const int three = fcntl(credentials[0], F_DUPFD, 10);  // 3 may be one of ours
@@ -139,8 +142,6 @@ class CheckpasswordFileTest : public testing::Test {
       _exit(99);
     }
     for (int end : {credentials[0], out[1], err[1]}) close(end);
-    EXPECT_EQ(write(credentials[1], octets.data(), octets.size()), static_cast<ssize_t>(octets.size()));
-    close(credentials[1]);
     Outcome outcome;
     outcome.out = ReadAll(out[0]);
     outcome.err = ReadAll(err[0]);

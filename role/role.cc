@@ -67,8 +67,7 @@ absl::StatusOr<Start> Begin(int argc, char** argv, const std::vector<std::string
     }
   }
   ASSIGN_OR_RETURN(start.fds, base::InheritedFds::Adopt(fd_names));
-  start.log = start.fds.Take("log");
-  if (start.log.valid()) base::SetLogSocket(start.log.get());
+  base::SetLogSocket(start.fds.Take("log"));
   start.control = start.fds.Take("control");
 
   ASSIGN_OR_RETURN(start.policy, sandbox::ReadCheckedPolicy(policy_path));

@@ -25,7 +25,6 @@ struct Start {
   base::InheritedFds fds;  // without control and log
   sandbox::Policy policy;  // for the stages still to be sealed
   base::UniqueFd control;  // to the supervisor; hang-up means: end now
-  base::UniqueFd log;      // already in use by base::Event
 };
 
 // Reads the command line (--fds, --policy, --identity=UID:GID, and `names`, each with a value), adopts the descriptors,

@@ -12,13 +12,13 @@
 
 namespace postern::role {
 
-absl::StatusOr<Zygote> Zygote::Make(size_t workers_max) {
+absl::StatusOr<Zygote> Zygote::Make(size_t sessions_max) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGCHLD);
   if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return absl::ErrnoToStatus(errno, "sigprocmask");
   Zygote zygote;
-  zygote.workers_max_ = workers_max;
+  zygote.workers_max_ = 2 * sessions_max;
   zygote.child_signals_ = base::UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!zygote.child_signals_.valid()) return absl::ErrnoToStatus(errno, "signalfd");
   return zygote;
@@ -38,7 +38,6 @@ absl::Status Zygote::Serve(int control, int requests, absl::FunctionRef<absl::St
 }
 
 absl::Status Zygote::Fork(uint64_t session, absl::FunctionRef<absl::Status()> work) {
-  if (sessions_.size() >= workers_max_) Reap();  // a worker's session ends a moment before the worker itself
   if (sessions_.size() >= workers_max_) {
     base::Event("refused", session).Add("why", "workers");
     return absl::OkStatus();

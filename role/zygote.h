@@ -16,9 +16,10 @@ namespace postern::role {
 // A process that serves nobody itself: it forks one worker for each session and knows which worker serves which.
 class Zygote {
  public:
-  // At most `workers_max` at a time; a request beyond that is refused with the event "refused".
+  // At most twice `sessions_max` workers at a time: a worker's session, which the acceptor counts, ends a moment before
+  // the worker can be waited for. A request beyond that is refused with the event "refused".
   // Call before sealing: it makes a signalfd.
-  static absl::StatusOr<Zygote> Make(size_t workers_max);
+  static absl::StatusOr<Zygote> Make(size_t sessions_max);
 
   // Calls `on_request` whenever `requests` can be read, until `control` hangs up; then returns ok, in the parent only.
   // `on_request` takes one message and passes it to Fork(). An error from it ends the role.

@@ -1,7 +1,6 @@
 #include "supervisor/supervisor.h"
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -21,6 +20,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/status_macros.h"
+#include "supervisor/listen.h"
 
 namespace postern::supervisor {
 namespace {
@@ -29,7 +29,6 @@ using base::Deadline;
 using base::Event;
 using base::UniqueFd;
 
-constexpr int kBacklog = 1024;
 constexpr absl::Duration kStartTime = absl::Seconds(30);  // for a role to be ready
 constexpr absl::Duration kBackoffFirst = absl::Milliseconds(100), kBackoffLast = absl::Seconds(5);
 constexpr absl::Duration kSteady = absl::Seconds(10);          // a role that has run so long starts again at once
@@ -38,21 +37,6 @@ constexpr absl::Duration kEndTime = absl::Seconds(3);          // to obey the ha
 constexpr timeval kLogSendTime = {0, 100000};  // then the record is dropped: a stuck log does not stop mail
 constexpr timeval kEdgeSendTime = {5, 0};      // while a role is being started again
 constexpr size_t kSupervisorLog = kRoles;
-
-absl::StatusOr<UniqueFd> OpenListener(const config::Listener& listener) {
-  const auto failed = [&] { return absl::UnavailableError(absl::StrCat(listener.text, ": ", strerror(errno))); };
-  // Non-blocking: a client that vanishes between poll and accept must not leave the acceptor waiting for the next one.
-  UniqueFd socket(::socket(listener.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int kOn = 1;
-  if (!socket.valid() || setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &kOn, sizeof kOn) != 0) return failed();
-  if (listener.address.ss_family == AF_INET6 &&
-      setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &kOn, sizeof kOn) != 0)
-    return failed();
-  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&listener.address), listener.octets) != 0 ||
-      listen(socket.get(), kBacklog) != 0)
-    return failed();
-  return socket;
-}
 
 absl::Status LimitSends(const UniqueFd& socket, const timeval& limit) {
   if (setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
@@ -185,7 +169,7 @@ absl::Status Supervisor::Run(int notification_fd) {
   if (status.ok() && all_ready_) {
     Announce();
     Notify(notification_fd);
-    base::SetLogSocket(logs_[kSupervisorLog].first.get());
+    base::SetLogSocket(std::move(logs_[kSupervisorLog].first));
     Event("ready").Add("roles", static_cast<int>(kRoles)).Add("listeners", listeners_.size());
     while (status.ok() && !over_ && !drain_over_.Passed()) {
       status = StartDue();
@@ -194,7 +178,7 @@ absl::Status Supervisor::Run(int notification_fd) {
     Event("end").Add("drained", draining_ && !drain_over_.Passed() ? "yes" : "no");
   }
   EndAll();
-  base::SetLogSocket(-1);
+  base::SetLogSocket(UniqueFd());
   return status;
 }
 

@@ -1,0 +1,15 @@
+#ifndef POSTERN_SUPERVISOR_LISTEN_H_
+#define POSTERN_SUPERVISOR_LISTEN_H_
+
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "config/config.h"
+
+namespace postern::supervisor {
+
+// A listening TCP socket on the address; IPv6 ones take IPv6 only. Unavailable: the address is in use, or not ours.
+absl::StatusOr<base::UniqueFd> OpenListener(const config::Listener& listener);
+
+}  // namespace postern::supervisor
+
+#endif  // POSTERN_SUPERVISOR_LISTEN_H_
