@@ -22,12 +22,10 @@ absl::StatusOr<Config> ReadConfig(const role::Options& options) {
     const auto& [name, value] = option;
     if (name == "login-attempts") {
       ASSIGN_OR_RETURN(config.login_attempts, role::Number(option));
-    } else if (name == "checkpassword-uid") {
-      ASSIGN_OR_RETURN(const int uid, role::Number(option));
-      config.checkpassword_uid = static_cast<uid_t>(uid);
-    } else if (name == "checkpassword-gid") {
-      ASSIGN_OR_RETURN(const int gid, role::Number(option));
-      config.checkpassword_gid = static_cast<gid_t>(gid);
+    } else if (name == "checkpassword-user") {
+      if (value != "self") return absl::InvalidArgumentError("--checkpassword-user knows only \"self\"");
+      config.checkpassword_uid = getuid();
+      config.checkpassword_gid = getgid();
     } else if (name == "service") {
       config.services.push_back({value, {}, {}, {}, true});
     } else if (config.services.empty()) {
@@ -49,10 +47,9 @@ absl::StatusOr<Config> ReadConfig(const role::Options& options) {
 }
 
 absl::Status Run(int argc, char** argv) {
-  ASSIGN_OR_RETURN(role::Start start,
-                   role::Begin(argc, argv,
-                               {"login-attempts", "checkpassword-uid", "checkpassword-gid", "service", "checkpassword",
-                                "backend", "environment", "no-new-privs"}));
+  ASSIGN_OR_RETURN(role::Start start, role::Begin(argc, argv,
+                                                  {"login-attempts", "checkpassword-user", "service", "checkpassword",
+                                                   "backend", "environment", "no-new-privs"}));
   ASSIGN_OR_RETURN(Config config, ReadConfig(start.options));
   ipc::Channel<Role::kBackendLauncher, Role::kSupervisor> supervisor(std::move(start.control));
   ipc::Channel<Role::kBackendLauncher, Role::kAcceptor> acceptor(start.fds.Take("acceptor"));

@@ -58,10 +58,7 @@ Options TlsOptions(const Config& config) {
 
 Options LauncherOptions(const Config& config) {
   Options options = {absl::StrCat("--login-attempts=", config.limits.login_attempts)};
-  if (!StartedAsRoot()) {
-    options.push_back(absl::StrCat("--checkpassword-uid=", getuid()));
-    options.push_back(absl::StrCat("--checkpassword-gid=", getgid()));
-  }
+  if (!StartedAsRoot()) options.push_back("--checkpassword-user=self");
   for (const Service& service : config.services) {
     options.push_back(absl::StrCat("--service=", service.name));
     for (const std::string& word : service.checkpassword) options.push_back(absl::StrCat("--checkpassword=", word));

@@ -294,8 +294,9 @@ void Supervisor::Drain() {
   Running& acceptor = roles_[kAcceptor];
   const ipc::Channel<ipc::Role::kSupervisor, ipc::Role::kAcceptor> channel(
       UniqueFd(fcntl(acceptor.control.get(), F_DUPFD_CLOEXEC, 3)));
-  if (acceptor.pid < 0 || !channel.Send(ipc::Drain{}).ok())
-    over_ = true;  // it is just being started again: nobody counts
+  // Where it has just died nobody counts, and the time is given. It is not started again: there is nothing to accept.
+  acceptor.start_at = Deadline::Never();
+  if (acceptor.pid > 0) (void)channel.Send(ipc::Drain{});
 }
 
 absl::Status Supervisor::Reap() {
@@ -355,7 +356,8 @@ void Supervisor::EndAll() {
     return std::any_of(groups.begin(), groups.end(), [](pid_t group) { return kill(-group, 0) == 0; });
   };
   while (left() && !deadline.Passed()) WaitForChildren(std::min(deadline, Deadline::In(kLookAgain)));
-  for (pid_t group : groups) kill(-group, SIGKILL);
+  if (left())
+    for (pid_t group : groups) kill(-group, SIGKILL);
   roles_[kLogger].control.Reset();
   const Deadline last = Deadline::In(kEndTime);
   while (roles_[kLogger].pid > 0 && !last.Passed()) WaitForChildren(last);

@@ -14,6 +14,10 @@
 namespace postern::tlsworker {
 namespace {
 
+constexpr unsigned kTurnsPerLook = 64;  // while octets move, at the control channel and the clock
+// For a client to fetch what a backend that has ended left in our buffers and the kernel's, some 200 KiB at most.
+constexpr absl::Duration kDrainTime = absl::Seconds(120), kDrainStallTime = absl::Seconds(20);
+
 class Relayer {
  public:
   Relayer(SSL* ssl, int client, int plain, int control, const RelayOptions& options)
@@ -28,7 +32,6 @@ class Relayer {
   bool ReadPlain();
   bool WriteClient();
   bool Over() const;
-  bool ShutdownAsked() const;
   void SendCloseNotify();
   void NoteWant(int ssl_result);
 
@@ -40,6 +43,7 @@ class Relayer {
   bool client_lost_ = false;     // nothing more will come or go
   bool up_shut_ = false;         // the backend has been told end of file, or does not want to read
   bool backend_closed_ = false;  // its end of file came
+  bool backend_gone_ = false;    // it has closed both directions; its last octets may still be on their way
   bool told_client_ = false;     // close_notify has been sent for that
   short want_client_ = 0, want_plain_ = 0;
   Outcome outcome_ = {};
@@ -135,9 +139,7 @@ bool Relayer::WriteClient() {
 bool Relayer::Over() const {
   if (client_lost_) return true;
   if (!backend_closed_ || !down_.empty()) return false;
-  if (up_shut_) return true;
-  pollfd fd = {plain_, 0, 0};
-  return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLHUP | POLLERR)) != 0;
+  return up_shut_ || backend_gone_;
 }
 
 void Relayer::SendCloseNotify() {
@@ -152,41 +154,40 @@ void Relayer::SendCloseNotify() {
   }
 }
 
-bool Relayer::ShutdownAsked() const {
-  pollfd fd = {control_, 0, 0};
-  return poll(&fd, 1, 0) > 0;
-}
-
 Outcome Relayer::Run() {
-  constexpr unsigned kTurnsPerLook =
-      64;  // while octets move there is no poll(2) that would tell of the control channel
-  unsigned turns = 0;
-  base::Deadline idle = base::Deadline::In(options_.idle);
-  while (true) {
+  base::Deadline idle = base::Deadline::In(options_.idle), drained = base::Deadline::Never();
+  for (unsigned turn = 1;; ++turn) {
     want_client_ = want_plain_ = 0;
     // Not one after the other until it blocks: each direction moves whatever the other waits for.
-    bool moved = ReadClient();
-    moved |= WritePlain();
-    moved |= ReadPlain();
-    moved |= WriteClient();
+    bool moved_up = ReadClient();
+    moved_up |= WritePlain();
+    bool moved_down = ReadPlain();
+    moved_down |= WriteClient();
     if (Over()) break;
-    if (backend_closed_ && down_.empty()) SendCloseNotify();
-    if (moved && (++turns % kTurnsPerLook != 0 || !ShutdownAsked())) {
-      idle = base::Deadline::In(options_.idle);
-      continue;
+    // What a backend has left behind has to be fetched: a client that sends but does not read gains no time by it.
+    const bool draining = (backend_closed_ || backend_gone_) && !down_.empty();
+    if (draining && drained == base::Deadline::Never()) {
+      drained = base::Deadline::In(kDrainTime);
+      idle = base::Deadline::In(kDrainStallTime);
     }
+    if (backend_closed_ && down_.empty()) SendCloseNotify();
+    if (moved_down || (moved_up && !draining)) idle = base::Deadline::In(draining ? kDrainStallTime : options_.idle);
+    const bool moved = moved_up || moved_down;
+    if (moved && turn % kTurnsPerLook != 0) continue;
+
     pollfd fds[] = {{client_, want_client_, 0}, {plain_, want_plain_, 0}, {control_, 0, 0}};
     // poll(2) reports a hang-up whether asked for or not; a side that nothing is wanted of must not wake us for ever.
-    // The hang-up of a backend that had closed one direction is wanted: it is the end.
+    // The hang-up of the backend is wanted once, whatever the client does meanwhile.
     if (want_client_ == 0) fds[0].fd = -1;
-    if (want_plain_ == 0 && !backend_closed_) fds[1].fd = -1;
-    const int ready = poll(fds, 3, idle.PollMillis());
-    if (ready > 0 && fds[2].revents != 0) {
+    if (want_plain_ == 0 && backend_gone_) fds[1].fd = -1;
+    poll(fds, 3, moved ? 0 : std::min(idle, drained).PollMillis());
+    if ((fds[1].revents & (POLLHUP | POLLERR)) != 0) backend_gone_ = true;
+    if (fds[2].revents != 0) {
       outcome_.why = Why::kShutdown;
       return outcome_;
     }
-    if (ready == 0 && idle.Passed()) {
-      SendCloseNotify();
+    if (idle.Passed() || drained.Passed()) {
+      if (!draining) SendCloseNotify();
       Linger(client_, control_);
       outcome_.why = Why::kIdle;
       return outcome_;

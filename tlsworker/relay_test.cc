@@ -259,6 +259,20 @@ TEST_F(RelayTest, TheBackendsEndIsDrainedThenCloseNotify) {
   EXPECT_EQ(outcome_.why, Why::kBackendClosed);
 }
 
+TEST_F(RelayTest, ABackendThatHasClosedItsHalfStillReads) {
+  Start({});
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  ASSERT_EQ(write(plain_.get(), "last", 4), 4);
+  ASSERT_EQ(shutdown(plain_.get(), SHUT_WR), 0);
+  EXPECT_EQ(ReadClient(), "last");
+  ASSERT_EQ(SSL_write(ssl_.get(), "more", 4), 4);
+  char octets[4];
+  EXPECT_EQ(read(plain_.get(), octets, 4), 4);
+  plain_.Reset();
+  relay_.join();
+  EXPECT_EQ(outcome_.why, Why::kBackendClosed);
+}
+
 TEST_F(RelayTest, AnIdleSessionEnds) {
   Start({.idle = absl::Milliseconds(50)});
   ASSERT_EQ(SSL_connect(ssl_.get()), 1);
