@@ -187,14 +187,20 @@ void Supervisor::Announce() const {
   std::string text = absl::StrFormat("%-16s %8s %6s  %s\n", "role", "pid", "uid", "cage");
   absl::StrAppendFormat(&text, "%-16s %8d %6d  %s\n", "supervisor", getpid(), geteuid(),
                         "none; reads the configuration and signals, nothing from the network");
-  for (size_t role = 0; role < kRoles; ++role)
+  for (size_t role = 0; role < kRoles; ++role) {
+    sandbox::Policy policy = plan_.roles[role].policy;
+    if (!StartedAsRoot()) {  // as sandbox::Enter() has it
+      policy.caps.clear();
+      policy.no_new_privs = true;
+    }
     absl::StrAppendFormat(&text, "%-16s %8d %6d  %s\n", kRoleNames[role].name, roles_[role].pid,
-                          plan_.roles[role].identity.uid, sandbox::Describe(plan_.roles[role].policy));
+                          plan_.roles[role].identity.uid, sandbox::Describe(policy));
+  }
   if (!StartedAsRoot())
     absl::StrAppend(&text,
                     "Started as an ordinary user, which is weaker: all roles share one uid, so that only their "
-                    "namespaces and filters "
-                    "keep them apart; the launcher has no power, and every backend runs as this user.\n");
+                    "namespaces and filters keep them apart; the launcher has no power, and every backend runs as "
+                    "this user.\n");
   absl::StrAppend(&text, "ready\n");
   fputs(text.c_str(), stderr);
 }
