@@ -244,6 +244,8 @@ absl::Status Acceptor::HandOn(size_t listener, UniqueFd client, const ipc::Addre
   absl::Status status = line.status();
   if (status.ok() && pipe2(life, O_CLOEXEC) != 0) status = absl::ErrnoToStatus(errno, "pipe2");
   UniqueFd life_read(life[0]), life_write(life[1]);
+  // Nothing but the hang-up: an octet in the pipe must not give the slot back.
+  if (status.ok()) status = Watch(life_read.get(), next_tag_, 0);
   // The launcher first: a broker whose line nobody holds could only disappoint its client.
   if (status.ok())
     status = peers_.launcher.Send(ipc::LaunchLine{session, listeners_[listener].service, from, to},
@@ -259,8 +261,6 @@ absl::Status Acceptor::HandOn(size_t listener, UniqueFd client, const ipc::Addre
         .AddText("error", status.message());
     return absl::OkStatus();
   }
-  // Nothing but the hang-up: an octet in the pipe must not give the slot back.
-  RETURN_IF_ERROR(Watch(life_read.get(), next_tag_, 0));
   lives_.emplace(next_tag_++, Life{session, from, std::move(life_read), base::Deadline::Now()});
   return absl::OkStatus();
 }

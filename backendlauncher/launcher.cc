@@ -127,7 +127,11 @@ absl::Status Launcher::OnLaunchLine() {
   session.server = incoming->body.server;
   session.line = ipc::Channel<ipc::Role::kBackendLauncher, ipc::Role::kProtocolBroker>(std::move(incoming->fds[0]));
   session.life = std::move(incoming->fds[1]);
-  return Watch(session.line.fd(), Source::kLine, key);
+  if (const absl::Status status = Watch(session.line.fd(), Source::kLine, key); !status.ok()) {
+    Event("bad_request", session.session).AddText("error", status.message());
+    Forget(key);
+  }
+  return absl::OkStatus();
 }
 
 // The broker speaks in turn: a login, then the stream. Anything else, and its end, ends the attempt and the line.

@@ -2,6 +2,7 @@
 // record; the rest it only makes harmless. Nobody who runs as root reads text that came from the network.
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,6 +42,7 @@ absl::StatusOr<std::vector<Source>> ReadConfig(const role::Options& options, bas
   return sources;
 }
 
+constexpr size_t kTurnMax = 64;     // records of one source, before the next has its turn
 constexpr size_t kBatchMax = 1024;  // records, before any is written
 
 pid_t SenderOf(msghdr* message) {
@@ -91,16 +93,20 @@ class Output {
  public:
   void Write(const std::string& line) {
     pollfd fd = {STDERR_FILENO, POLLOUT, 0};
-    // Once stuck, it is not waited for again. Writable means room for PIPE_BUF octets at least, and no line is as long.
+    // Once stuck, it is not waited for again. Writable means room for PIPE_BUF octets at least: so one write, and never
+    // longer than that.
     if (poll(&fd, 1, lost_ == 0 ? kWriteMillis : 0) <= 0 || (fd.revents & POLLOUT) == 0) {
       ++lost_;
       return;
     }
-    if (lost_ != 0) {
-      const std::string gap = absl::StrCat("role=logger pid=", getpid(), " ev=lost lines=", lost_, "\n");
-      if (write(STDERR_FILENO, gap.data(), gap.size()) > 0) lost_ = 0;
+    std::string text;
+    if (lost_ != 0) text = absl::StrCat("role=logger pid=", getpid(), " ev=lost lines=", lost_, "\n");
+    text += line;
+    if (text.size() > PIPE_BUF) {
+      text.resize(PIPE_BUF - 1);
+      text += '\n';
     }
-    if (write(STDERR_FILENO, line.data(), line.size()) < 0) ++lost_;
+    lost_ = write(STDERR_FILENO, text.data(), text.size()) < 0 ? lost_ + 1 : 0;
   }
 
  private:
@@ -115,7 +121,7 @@ void WriteRecords(const std::vector<Source>& sources, Output* output) {
   for (bool more = true; more && entries.size() < kBatchMax;) {
     more = false;
     for (const Source& source : sources)
-      while (entries.size() < kBatchMax && TakeRecord(source, &entries)) more = true;
+      for (size_t taken = 0; taken < kTurnMax && TakeRecord(source, &entries); ++taken) more = true;
   }
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.stamp < b.stamp; });
   for (const Entry& entry : entries) output->Write(entry.line);

@@ -24,7 +24,7 @@ constexpr char kUsage[] =
     "TLS in front of mail servers, with no TLS code near root.\n"
     "  run    serves in the foreground, logging to standard error, until TERM (which\n"
     "         waits for sessions under way) or INT (which does not).\n"
-    "  check  says everything that is wrong with the configuration and starts nothing.\n"
+    "  check  says what is wrong with the configuration and serves nothing.\n"
     "\n"
     "  --notification-fd N   writes a newline to descriptor N when ready (s6)\n"
     "\n"

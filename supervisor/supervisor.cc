@@ -222,8 +222,11 @@ Deadline Supervisor::NextStart() const {
 
 absl::Status Supervisor::StartDue() {
   for (size_t role = 0; role < kRoles; ++role) {
-    const Running& running = roles_[role];
-    if (running.pid > 0 && !running.ready && running.ready_by.Passed()) kill(running.pid, SIGKILL);
+    Running& running = roles_[role];
+    if (running.pid > 0 && !running.ready && running.ready_by.Passed()) {
+      kill(running.pid, SIGKILL);
+      running.ready_by = Deadline::Never();
+    }
     if (!running.start_at.Passed()) continue;
     const absl::Status status = Start(static_cast<RoleId>(role));
     if (status.ok()) continue;
@@ -241,7 +244,12 @@ absl::Status Supervisor::PollOnce(const Deadline& until) {
   if (poll(fds.data(), fds.size(), until.PollMillis()) < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
   // From the end: an erased entry moves only those that have been looked at.
   for (size_t i = fds.size(); i-- > kRoles + 1;)
-    if (fds[i].revents != 0) lingering_.erase(lingering_.begin() + static_cast<ptrdiff_t>(i - kRoles - 1));
+    if (fds[i].revents != 0) {
+      // Closed is not ended: a group that is still there is to be killed at the end.
+      Lingering& role = lingering_[i - kRoles - 1];
+      role.control.Reset();
+      if (kill(-role.group, 0) != 0) lingering_.erase(lingering_.begin() + static_cast<ptrdiff_t>(i - kRoles - 1));
+    }
   for (size_t role = 0; role < kRoles; ++role)
     if (fds[role + 1].revents != 0) RETURN_IF_ERROR(OnControl(static_cast<RoleId>(role)));
   if (fds[0].revents != 0 && OnSignals()) over_ = true;
@@ -320,7 +328,7 @@ absl::Status Supervisor::OnRoleEnd(RoleId role, int status) {
   if (draining_ && role == kAcceptor) {
     // No session is left, as far as it knows. One that took over from another does not know all: then the time is
     // given.
-    over_ = code == 0 && !acceptor_died_;
+    if (code == 0 && !acceptor_died_) over_ = true;
     return absl::OkStatus();
   }
   if (!all_ready_) {
@@ -329,7 +337,7 @@ absl::Status Supervisor::OnRoleEnd(RoleId role, int status) {
     return code == base::kExitConfiguration ? absl::FailedPreconditionError(message) : absl::UnavailableError(message);
   }
   // Its workers, if it had any, go on with their sessions as long as this end of their control channel is open.
-  if (running.control.valid()) lingering_.push_back({std::move(running.control), pid});
+  if (running.control.valid() || kill(-pid, 0) == 0) lingering_.push_back({std::move(running.control), pid});
   if (role == kAcceptor) acceptor_died_ = true;
   const absl::Duration ran = Deadline::Now() - running.since;
   running.backoff =
@@ -359,11 +367,16 @@ void Supervisor::EndAll() {
   }
   const Deadline deadline = Deadline::In(kEndTime);
   const auto left = [&] {
+    // A role that has just been forked leads no group yet.
+    for (size_t role = 0; role < kRoles; ++role)
+      if (role != kLogger && roles_[role].pid > 0) return true;
     return std::any_of(groups.begin(), groups.end(), [](pid_t group) { return kill(-group, 0) == 0; });
   };
   while (left() && !deadline.Passed()) WaitForChildren(std::min(deadline, Deadline::In(kLookAgain)));
   if (left())
     for (pid_t group : groups) kill(-group, SIGKILL);
+  for (size_t role = 0; role < kRoles; ++role)
+    if (role != kLogger && roles_[role].pid > 0) kill(roles_[role].pid, SIGKILL);
   roles_[kLogger].control.Reset();
   const Deadline last = Deadline::In(kEndTime);
   while (roles_[kLogger].pid > 0 && !last.Passed()) WaitForChildren(last);

@@ -165,7 +165,7 @@ Outcome Relayer::Run() {
     moved_down |= WriteClient();
     if (Over()) break;
     // What a backend has left behind has to be fetched: a client that sends but does not read gains no time by it.
-    const bool draining = (backend_closed_ || backend_gone_) && !down_.empty();
+    const bool draining = backend_gone_ && !down_.empty();
     if (draining && drained == base::Deadline::Never()) {
       drained = base::Deadline::In(kDrainTime);
       idle = base::Deadline::In(kDrainStallTime);
