@@ -1,25 +1,21 @@
 // begin: what checkpassword execs once the login is good, as the user. It tells the launcher so, waits for the stream
 // that the client is behind, makes it descriptors 0 and 1, and execs the backend.
 //
-//   begin STATUS-FD NO-NEW-PRIVS COUNT [NAME=VALUE...] BACKEND [ARGUMENTS...]
+//   begin STATUS-FD CONFINEMENT COUNT [NAME=VALUE...] BACKEND [ARGUMENTS...]
 //
 // Descriptors: 0, 1 /dev/null; 2 standard error; STATUS-FD the launcher. Statically linked, so that it starts fast and
 // needs nothing of the user's file system. Exits 111 when it cannot begin; the launcher tells the client.
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
+#include "backendlauncher/confine.h"
 #include "base/process.h"
 #include "ipc/channel.h"
 
@@ -45,23 +41,10 @@ void SetAuthenticated() {
   setenv("AUTHADDR", user, 1);
 }
 
-// All of them: libc's signal() leaves out the two that it keeps for threads, which a parent may have had ignored.
-void ResetSignals() {
-  struct {  // the kernel's sigaction, not libc's
-    void (*handler)(int);
-    unsigned long flags;
-    void (*restorer)();
-    uint64_t mask;
-  } const kDefault = {SIG_DFL, 0, nullptr, 0};
-  for (int number = 1; number < NSIG; ++number)
-    syscall(SYS_rt_sigaction, number, &kDefault, nullptr, sizeof kDefault.mask);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
 int Main(int argc, char** argv) {
   if (argc < 5) return base::kExitConfiguration;
+  const absl::StatusOr<Confinement> confinement = FromWord(argv[2]);
+  if (!confinement.ok()) return base::kExitConfiguration;
   const int settings = atoi(argv[3]);
   if (settings < 0 || settings > argc - 5) return base::kExitConfiguration;
   char** const command = argv + 4 + settings;
@@ -88,11 +71,7 @@ int Main(int argc, char** argv) {
   incoming->fds[0].Reset();
   SetAuthenticated();
   for (int i = 0; i < settings; ++i) putenv(argv[4 + i]);
-  ResetSignals();
-  umask(077);
-  const rlimit no_core = {0, 0};
-  if (setrlimit(RLIMIT_CORE, &no_core) != 0) Fail(launcher, errno);
-  if (strcmp(argv[2], "1") == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail(launcher, errno);
+  if (const int refused = Confine(*confinement); refused != 0) Fail(launcher, refused);
   execv(command[0], command);
   Fail(launcher, errno);
 }

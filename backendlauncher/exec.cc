@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,7 +13,9 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "base/process.h"
+#include "ipc/channel.h"
 
 namespace postern::backendlauncher {
 namespace {
@@ -25,24 +27,34 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   return pointers;
 }
 
-// Puts the descriptors in their places. First all out of the way, so that none is overwritten before it is copied.
-bool PlaceFds(const CommandFds& fds) {
-  const int sources[] = {fds.null, fds.null, fds.log, fds.credentials, fds.status, fds.begin};
-  constexpr int kCount = std::size(sources);
-  int high[kCount];
-  for (int i = 0; i < kCount; ++i) {
-    high[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, kCount);
+// Argument list and environment for execve(2), made before the fork: the child allocates nothing.
+struct Exec {
+  Exec(const std::vector<std::string>& argument_strings, const std::vector<std::string>& environment_strings)
+      : arguments(Pointers(argument_strings)), environment(Pointers(environment_strings)) {}
+  void operator()() const { execve(arguments[0], arguments.data(), environment.data()); }
+
+  const std::vector<char*> arguments, environment;
+};
+
+constexpr size_t kPlacesMax = 6;
+
+// Makes sources[i] descriptor i. First all out of the way, so that none is overwritten before it is copied. The copies
+// are not close-on-exec.
+bool PlaceFds(absl::Span<const int> sources) {
+  int high[kPlacesMax];
+  for (size_t i = 0; i < sources.size(); ++i) {
+    high[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, static_cast<int>(sources.size()));
     if (high[i] < 0) return false;
   }
-  for (int i = 0; i < kCount; ++i)
-    if (dup2(high[i], i) != i) return false;  // the copy is not close-on-exec
+  for (size_t i = 0; i < sources.size(); ++i)
+    if (dup2(high[i], static_cast<int>(i)) != static_cast<int>(i)) return false;
   return true;
 }
 
-bool BecomeUser(const Command& command) {
-  if (getuid() == command.uid && getgid() == command.gid) return true;
-  return setgroups(0, nullptr) == 0 && setresgid(command.gid, command.gid, command.gid) == 0 &&
-         setresuid(command.uid, command.uid, command.uid) == 0;
+bool BecomeUser(const User& user) {
+  if (getuid() == user.uid && getgid() == user.gid) return true;
+  return setgroups(user.groups.size(), user.groups.data()) == 0 && setresgid(user.gid, user.gid, user.gid) == 0 &&
+         setresuid(user.uid, user.uid, user.uid) == 0;
 }
 
 // The supervisor has raised the soft limit for its own roles. Programs that use select(2), or close all that they could
@@ -55,37 +67,61 @@ void LowerDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// In the child: never returns.
-[[noreturn]] void Exec(const Command& command, const CommandFds& fds, char** arguments, char** environment) {
-  setsid();  // no terminal, and a process group to kill
+// What a child is before it gets descriptors and a user.
+void Detach() {
+  setsid();                          // no terminal, and a process group to kill
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // what it starts and lets go stays its own; see leftovers.h
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   signal(SIGPIPE, SIG_DFL);
   LowerDescriptorLimit();
-  if (PlaceFds(fds) && BecomeUser(command)) execve(arguments[0], arguments, environment);
-  dprintf(STDERR_FILENO, "cannot execute %s: %s\n", arguments[0], strerror(errno));
-  _exit(base::kExitTemporary);
 }
+
+absl::Status NoProcess() { return absl::UnavailableError(absl::StrCat("fork: ", strerror(errno))); }
 
 }  // namespace
 
-absl::StatusOr<pid_t> Start(const Command& command, const CommandFds& fds) {
+absl::StatusOr<pid_t> StartCheckpassword(const CheckpasswordCommand& command, const CheckpasswordFds& fds) {
   std::vector<std::string> arguments = command.checkpassword;
   arguments.push_back(absl::StrCat("/proc/self/fd/", kBeginFd));
   arguments.push_back(absl::StrCat(kStatusFd));
-  arguments.push_back(command.no_new_privs ? "1" : "0");
+  arguments.push_back(ToWord(command.confinement));
   arguments.push_back(absl::StrCat(command.backend_environment.size()));
   arguments.insert(arguments.end(), command.backend_environment.begin(), command.backend_environment.end());
   arguments.insert(arguments.end(), command.backend.begin(), command.backend.end());
-  // Before the fork: the child allocates nothing.
-  const std::vector<char*> argument_pointers = Pointers(arguments),
-                           environment_pointers = Pointers(command.environment);
+  const Exec exec(arguments, command.environment);
   const pid_t pid = fork();
-  if (pid < 0) return absl::UnavailableError(absl::StrCat("fork: ", strerror(errno)));
-  if (pid == 0)
-    Exec(command, fds, const_cast<char**>(argument_pointers.data()), const_cast<char**>(environment_pointers.data()));
-  return pid;
+  if (pid < 0) return NoProcess();
+  if (pid > 0) return pid;
+
+  Detach();
+  if (PlaceFds({fds.null, fds.null, fds.log, fds.credentials, fds.status, fds.begin}) && BecomeUser(command.user))
+    exec();
+  dprintf(STDERR_FILENO, "cannot execute %s: %s\n", exec.arguments[0], strerror(errno));
+  _exit(base::kExitTemporary);
+}
+
+absl::StatusOr<pid_t> StartBackend(const BackendCommand& command, const BackendFds& fds) {
+  const Exec exec(command.backend, command.environment);
+  const pid_t pid = fork();
+  if (pid < 0) return NoProcess();
+  if (pid > 0) return pid;
+
+  Detach();
+  constexpr int kStatus = 3;
+  int error = 0;
+  if (!PlaceFds({fds.stream, fds.stream, fds.log, fds.status}) || fcntl(kStatus, F_SETFD, FD_CLOEXEC) != 0 ||
+      !BecomeUser(command.user))
+    error = errno;
+  if (error == 0) error = Confine(command.confinement);
+  if (error == 0) {
+    exec();
+    error = errno;
+  }
+  const ipc::Channel<ipc::Role::kBegin, ipc::Role::kBackendLauncher> launcher{base::UniqueFd(kStatus)};
+  (void)launcher.Send(ipc::ExecFailed{error == 0 ? EIO : error});
+  _exit(base::kExitTemporary);
 }
 
 }  // namespace postern::backendlauncher

@@ -1,6 +1,8 @@
 #include "backendlauncher/launcher.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -13,6 +15,8 @@
 #include <cerrno>
 
 #include "backendlauncher/environment.h"
+#include "backendlauncher/leftovers.h"
+#include "backendlauncher/proxy_header.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/status_macros.h"
@@ -28,6 +32,7 @@ using ipc::LoginOutcome;
 
 constexpr absl::Duration kAttemptTime = absl::Seconds(30);  // for one checkpassword
 constexpr absl::Duration kStreamTime = absl::Seconds(10);   // for the broker to hand over, and for begin to exec
+constexpr absl::Duration kConnectTime = absl::Seconds(10);  // to a backend elsewhere
 
 // cr.yp.to/checkpwd/interface.html
 constexpr int kCheckpasswordRejected = 1;
@@ -37,10 +42,14 @@ bool IsPipe(int fd) {
   return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
-bool IsStream(int fd) {
+bool IsSocket(int fd, int wanted) {
   int type = 0;
   socklen_t octets = sizeof type;
-  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &octets) == 0 && type == SOCK_STREAM;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &octets) == 0 && type == wanted;
+}
+
+absl::Status OnlyIf(bool condition, const char* otherwise) {
+  return condition ? absl::OkStatus() : absl::InvalidArgumentError(otherwise);
 }
 
 }  // namespace
@@ -54,7 +63,8 @@ Launcher::Launcher(Config config, ipc::Channel<ipc::Role::kBackendLauncher, ipc:
       supervisor_(std::move(supervisor)),
       acceptor_(std::move(acceptor)),
       stderr_(std::move(stderr_socket)),
-      begin_(std::move(begin)) {}
+      begin_(std::move(begin)),
+      penalty_(config_.login_penalty) {}
 
 absl::Status Launcher::Prepare() {
   sigset_t signals;
@@ -65,14 +75,14 @@ absl::Status Launcher::Prepare() {
   null_ = UniqueFd(open("/dev/null", O_RDWR | O_CLOEXEC));
   epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   if (!signals_.valid() || !null_.valid() || !epoll_.valid()) return absl::ErrnoToStatus(errno, "descriptors");
-  RETURN_IF_ERROR(Watch(supervisor_.fd(), Source::kSupervisor, 0));
-  RETURN_IF_ERROR(Watch(acceptor_.fd(), Source::kAcceptor, 0));
-  return Watch(signals_.get(), Source::kSignals, 0);
+  RETURN_IF_ERROR(Watch(supervisor_.fd(), Source::kSupervisor, kNobody, EPOLLIN));
+  RETURN_IF_ERROR(Watch(acceptor_.fd(), Source::kAcceptor, kNobody, EPOLLIN));
+  return Watch(signals_.get(), Source::kSignals, kNobody, EPOLLIN);
 }
 
-absl::Status Launcher::Watch(int fd, Source source, Key key) {
+absl::Status Launcher::Watch(int fd, Source source, Key key, uint32_t wanted) {
   epoll_event event = {};
-  event.events = EPOLLIN;
+  event.events = wanted;
   event.data.u64 = key << 3 | static_cast<uint64_t>(source);
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return absl::ErrnoToStatus(errno, "epoll_ctl");
   return absl::OkStatus();
@@ -105,8 +115,12 @@ absl::Status Launcher::OnEvent(Source source, Key key) {
   }
   const auto found = sessions_.find(key);
   if (found == sessions_.end()) return absl::OkStatus();  // ended by an earlier event of this round
-  if (source == Source::kLine && found->second.line.open()) OnLine(key, found->second);
-  if (source == Source::kBegin && found->second.begin.open()) OnBegin(key, found->second);
+  Session& session = found->second;
+  // A descriptor that an earlier event of this round has closed says nothing any more.
+  if (source == Source::kLine && session.line.open()) OnLine(key, session);
+  if (source == Source::kBegin && session.begin.open()) OnBegin(key, session);
+  if (source == Source::kBackendSocket && session.state == State::kConnecting) OnBackendSocket(key, session);
+  if (source == Source::kTether && session.tether.valid()) OnTetherGone(key, session);
   return absl::OkStatus();
 }
 
@@ -127,20 +141,50 @@ absl::Status Launcher::OnLaunchLine() {
   session.server = incoming->body.server;
   session.line = ipc::Channel<ipc::Role::kBackendLauncher, ipc::Role::kProtocolBroker>(std::move(incoming->fds[0]));
   session.life = std::move(incoming->fds[1]);
-  if (const absl::Status status = Watch(session.line.fd(), Source::kLine, key); !status.ok()) {
-    Event("bad_request", session.session).AddText("error", status.message());
+  absl::Status status = Watch(session.line.fd(), Source::kLine, key, EPOLLIN);
+  if (status.ok() && config_.services[session.service].login == Login::kConnect) status = OfferSocket(session);
+  if (!status.ok()) {
+    Event("connect_failed", session.session).AddText("error", status.message());
     Forget(key);
   }
   return absl::OkStatus();
 }
 
-// The broker speaks in turn: a login, then the stream. Anything else, and its end, ends the attempt and the line.
+// For a backend that listens somewhere: the socket that will be connected to it, made now and shared with the broker.
+absl::Status Launcher::OfferSocket(Session& session) {
+  const Service& service = config_.services[session.service];
+  // Not blocking: whoever reads and writes it later does so with MSG_DONTWAIT anyway, and no other program gets it.
+  session.backend_socket =
+      UniqueFd(socket(service.connect_address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!session.backend_socket.valid()) return absl::ErrnoToStatus(errno, "socket");
+  const int kOn = 1;
+  if (service.connect_address.ss_family != AF_UNIX)
+    setsockopt(session.backend_socket.get(), IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof kOn);
+  return session.line.Send(ipc::BackendSocket{}, {session.backend_socket.get()});
+}
+
+// The broker speaks in turn. Anything else, and its end, ends the attempt and the line.
 void Launcher::OnLine(Key key, Session& session) {
-  if (session.state == State::kIdle) return OnLogin(key, session);
+  if (session.state == State::kIdle) {
+    switch (config_.services[session.service].login) {
+      case Login::kCheckpassword:
+        return OnLogin(key, session);
+      case Login::kBackend:
+        return OnLaunch(key, session);
+      case Login::kConnect:
+        return OnConnect(key, session);
+    }
+  }
   if (session.state == State::kAwaitStream) return OnStream(key, session);
+  if (session.state == State::kRunning) return OnTether(key, session);
   const absl::Status status = session.line.Receive<ipc::Login>().status();
   if (absl::IsUnavailable(status)) return;
-  if (!absl::IsOutOfRange(status)) Event("bad_request", session.session).Add("error", "out of turn");
+  BadRequest(key, session, status.ok() ? absl::InvalidArgumentError("out of turn") : status);
+}
+
+// Ends the session; the end of the line alone is no offence.
+void Launcher::BadRequest(Key key, const Session& session, const absl::Status& status) {
+  if (!absl::IsOutOfRange(status)) Event("bad_request", session.session).AddText("error", status.message());
   Forget(key);
 }
 
@@ -148,32 +192,39 @@ void Launcher::OnLogin(Key key, Session& session) {
   auto incoming = session.line.Receive<ipc::Login>();
   if (absl::IsUnavailable(incoming.status())) return;
   absl::Status taken = incoming.status();
-  if (taken.ok() && !IsPipe(incoming->fds[0].get())) taken = absl::InvalidArgumentError("the credentials are no pipe");
-  if (!taken.ok()) {
-    if (!absl::IsOutOfRange(taken)) Event("bad_request", session.session).AddText("error", taken.message());
-    return Forget(key);
-  }
+  if (taken.ok()) taken = OnlyIf(IsPipe(incoming->fds[0].get()), "the credentials are no pipe");
   // After kRejectedLast a broker closes its line; one that asks all the same has been taken over.
-  if (session.attempts >= config_.login_attempts) {
-    Event("bad_request", session.session).Add("error", "too many attempts");
-    return Forget(key);
-  }
+  if (taken.ok()) taken = OnlyIf(session.attempts < config_.login_attempts, "too many attempts");
+  if (!taken.ok()) return BadRequest(key, session, taken);
   ++session.attempts;
+  session.facts = incoming->body.facts;
+  session.credentials = std::move(incoming->fds[0]);
+  const std::optional<absl::Duration> wait = penalty_.Queue(session.client, Deadline::Now());
+  if (!wait.has_value()) {
+    Event("login_failed", session.session)
+        .Add("why", "penalty")
+        .Add("attempt", session.attempts)
+        .Add("address", ipc::ToText(session.client));
+    return Answer(key, session, LoginOutcome::kPenalized);
+  }
+  if (*wait == absl::ZeroDuration()) return StartAttempt(key, session);
+  session.state = State::kQueued;
+  SetDeadline(key, session, Deadline::In(*wait));
+}
+
+void Launcher::StartAttempt(Key key, Session& session) {
   session.state = State::kChecking;
   SetDeadline(key, session, Deadline::In(kAttemptTime));
-
+  const UniqueFd credentials = std::move(session.credentials);
   const Service& service = config_.services[session.service];
-  Command command = {service.checkpassword,
-                     service.backend,
-                     BuildEnvironment(session.client, session.server, incoming->body.facts),
-                     service.environment,
-                     service.no_new_privs,
-                     config_.checkpassword_uid,
-                     config_.checkpassword_gid};
+  const CheckpasswordCommand command = {
+      service.checkpassword, service.backend,     BuildEnvironment(session.client, session.server, session.facts),
+      service.environment,   service.confinement, service.user};
   auto status = ipc::SocketPair(SOCK_SEQPACKET);
   absl::StatusOr<pid_t> pid = absl::UnavailableError("no socketpair");
   if (status.ok())
-    pid = Start(command, {null_.get(), stderr_.get(), incoming->fds[0].get(), status->second.get(), begin_.get()});
+    pid = StartCheckpassword(command,
+                             {null_.get(), stderr_.get(), credentials.get(), status->second.get(), begin_.get()});
   if (!pid.ok()) {
     Event("login_failed", session.session).Add("why", "system").AddText("error", pid.status().message());
     return Answer(key, session, LoginOutcome::kTemporary);
@@ -181,55 +232,111 @@ void Launcher::OnLogin(Key key, Session& session) {
   session.pid = *pid;
   by_pid_[*pid] = key;
   session.begin = ipc::Channel<ipc::Role::kBackendLauncher, ipc::Role::kBegin>(std::move(status->first));
-  if (!Watch(session.begin.fd(), Source::kBegin, key).ok()) Rejected(key, session, false, "system");
+  if (!Watch(session.begin.fd(), Source::kBegin, key, EPOLLIN).ok()) Rejected(key, session, false, "system");
+}
+
+void Launcher::OnLaunch(Key key, Session& session) {
+  auto incoming = session.line.Receive<ipc::Launch>();
+  if (absl::IsUnavailable(incoming.status())) return;
+  absl::Status taken = incoming.status();
+  // A backend holds it without a filter: it must not be an edge or a log of ours.
+  if (taken.ok()) taken = OnlyIf(IsSocket(incoming->fds[0].get(), SOCK_STREAM), "no stream socket");
+  if (!taken.ok()) return BadRequest(key, session, taken);
+
+  const Service& service = config_.services[session.service];
+  BackendCommand command = {service.backend, BuildEnvironment(session.client, session.server, incoming->body.facts),
+                            service.confinement, service.user};
+  command.environment.insert(command.environment.end(), service.environment.begin(), service.environment.end());
+  auto status = ipc::SocketPair(SOCK_SEQPACKET);
+  absl::StatusOr<pid_t> pid = absl::UnavailableError("no socketpair");
+  if (status.ok()) pid = StartBackend(command, {incoming->fds[0].get(), stderr_.get(), status->second.get()});
+  if (!pid.ok()) {
+    Event("exec_failed", session.session).AddText("error", pid.status().message());
+    return Failed(key, session, EAGAIN);
+  }
+  session.state = State::kStarting;
+  session.pid = *pid;
+  by_pid_[*pid] = key;
+  SetDeadline(key, session, Deadline::In(kStreamTime));
+  session.begin = ipc::Channel<ipc::Role::kBackendLauncher, ipc::Role::kBegin>(std::move(status->first));
+  if (!Watch(session.begin.fd(), Source::kBegin, key, EPOLLIN).ok()) Failed(key, session, ENOMEM);
+}
+
+void Launcher::OnConnect(Key key, Session& session) {
+  auto incoming = session.line.Receive<ipc::Connect>();
+  if (absl::IsUnavailable(incoming.status())) return;
+  if (!incoming.ok()) return BadRequest(key, session, incoming.status());
+  session.facts = incoming->body.facts;
+  session.state = State::kConnecting;
+  SetDeadline(key, session, Deadline::In(kConnectTime));
+  const Service& service = config_.services[session.service];
+  const int result = connect(session.backend_socket.get(), reinterpret_cast<const sockaddr*>(&service.connect_address),
+                             service.connect_octets);
+  if (result == 0) return OnBackendSocket(key, session);
+  const int error = errno;
+  if (error == EINPROGRESS && Watch(session.backend_socket.get(), Source::kBackendSocket, key, EPOLLOUT).ok()) return;
+  Event("connect_failed", session.session).Add("backend", service.connect).Add("errno", error);
+  Failed(key, session, error);
+}
+
+// Connected, or not. The header goes into an empty send buffer: it fits, or the connection has failed.
+void Launcher::OnBackendSocket(Key key, Session& session) {
+  const Service& service = config_.services[session.service];
+  int error = 0;
+  socklen_t octets = sizeof error;
+  if (getsockopt(session.backend_socket.get(), SOL_SOCKET, SO_ERROR, &error, &octets) != 0) error = errno;
+  if (error == 0 && service.proxy_version != 0) {
+    const std::string header = ProxyHeader(service.proxy_version, session.client, session.server, session.facts);
+    const ssize_t sent = send(session.backend_socket.get(), header.data(), header.size(), MSG_NOSIGNAL);
+    if (sent != static_cast<ssize_t>(header.size())) error = sent < 0 ? errno : EIO;
+  }
+  Event(error == 0 ? "connected" : "connect_failed", session.session)
+      .Add("backend", service.connect)
+      .Add("service", service.name)
+      .Add("address", ipc::ToText(session.client))
+      .Add("errno", error);
+  (void)session.line.Send(ipc::Started{error});
+  Forget(key);  // the socket is the broker's and the tlsworker's now
 }
 
 void Launcher::OnBegin(Key key, Session& session) {
-  if (session.state == State::kChecking) {
-    const auto incoming = session.begin.Receive<ipc::Authenticated>();
-    if (absl::IsUnavailable(incoming.status())) return;
-    // End of file: checkpassword has ended, or has closed what it was not told of. Its exit code says which.
-    if (!incoming.ok()) return session.begin.Close();
-    if (incoming->body.error != 0) {
-      Event("exec_failed", session.session).Add("program", "begin").Add("errno", incoming->body.error);
-      return Answer(key, session, LoginOutcome::kTemporary);
-    }
-    Event("login", session.session)
-        .Add("user", incoming->body.user.view())
-        .Add("service", config_.services[session.service].name)
-        .Add("address", ipc::ToText(session.client));
-    session.state = State::kAwaitStream;
-    SetDeadline(key, session, Deadline::In(kStreamTime));
-    if (!session.line.Send(ipc::LoginResult{LoginOutcome::kAccepted}).ok()) Forget(key);
-    return;
-  }
+  if (session.state == State::kChecking) return OnAuthenticated(key, session);
   const auto failed = session.begin.Receive<ipc::ExecFailed>();
   if (absl::IsUnavailable(failed.status())) return;
-  const bool started = absl::IsOutOfRange(failed.status()) && session.state == State::kStarting;
   session.begin.Close();
-  if (started) {
-    // exec has closed begin's end: the stream is the backend's now, and the broker may go.
-    session.state = State::kRunning;
-    session.started = Deadline::Now();
-    SetDeadline(key, session, Deadline::Never());
-    (void)session.line.Send(ipc::Started{0});
-    session.line.Close();
-    return;
-  }
+  // exec has closed begin's end: the stream is the backend's now, and the broker may go.
+  if (absl::IsOutOfRange(failed.status()) && session.state == State::kStarting) return Started(key, session);
   const int error = failed.ok() ? failed->body.error : EPROTO;
   Event("exec_failed", session.session)
       .Add("program", config_.services[session.service].backend[0])
       .Add("errno", error);
-  (void)session.line.Send(ipc::Started{error});  // the broker has been told "accepted" and waits for this
-  Forget(key);
+  Failed(key, session, error);
+}
+
+void Launcher::OnAuthenticated(Key key, Session& session) {
+  const auto incoming = session.begin.Receive<ipc::Authenticated>();
+  if (absl::IsUnavailable(incoming.status())) return;
+  // End of file: checkpassword has ended, or has closed what it was not told of. Its exit code says which.
+  if (!incoming.ok()) return session.begin.Close();
+  if (incoming->body.error != 0) {
+    Event("exec_failed", session.session).Add("program", "begin").Add("errno", incoming->body.error);
+    return Answer(key, session, LoginOutcome::kTemporary);
+  }
+  Event("login", session.session)
+      .Add("user", incoming->body.user.view())
+      .Add("service", config_.services[session.service].name)
+      .Add("address", ipc::ToText(session.client));
+  session.state = State::kAwaitStream;
+  SetDeadline(key, session, Deadline::In(kStreamTime));
+  if (!session.line.Send(ipc::LoginResult{LoginOutcome::kAccepted}).ok()) Forget(key);
 }
 
 void Launcher::OnStream(Key key, Session& session) {
   auto incoming = session.line.Receive<ipc::Stream>();
   if (absl::IsUnavailable(incoming.status())) return;
   absl::Status status = incoming.status();
-  // A backend would hold it without a filter: it must not be an edge or a log of ours.
-  if (status.ok() && !IsStream(incoming->fds[0].get())) status = absl::InvalidArgumentError("no stream socket");
+  // As for Launch.
+  if (status.ok()) status = OnlyIf(IsSocket(incoming->fds[0].get(), SOCK_STREAM), "no stream socket");
   if (status.ok()) status = session.begin.Send(ipc::Stream{}, {incoming->fds[0].get()});
   if (!status.ok()) {
     // The broker has gone, or begin has.
@@ -240,6 +347,46 @@ void Launcher::OnStream(Key key, Session& session) {
   SetDeadline(key, session, Deadline::In(kStreamTime));
 }
 
+void Launcher::Started(Key key, Session& session) {
+  session.state = State::kRunning;
+  session.started = Deadline::Now();
+  SetDeadline(key, session, Deadline::Never());
+  const Service& service = config_.services[session.service];
+  if (service.login == Login::kBackend)
+    Event("backend", session.session).Add("service", service.name).Add("address", ipc::ToText(session.client));
+  (void)session.line.Send(ipc::Started{0});
+}
+
+// It has not: the broker, which has been told "accepted" or has asked for a backend, waits for this.
+void Launcher::Failed(Key key, Session& session, int error) {
+  (void)session.line.Send(ipc::Started{error == 0 ? EIO : error});
+  Forget(key);
+}
+
+// The broker's last word, or its end: in clear text nobody stays between client and backend.
+void Launcher::OnTether(Key key, Session& session) {
+  auto incoming = session.line.Receive<ipc::Tether>();
+  if (absl::IsUnavailable(incoming.status())) return;
+  session.line.Close();
+  absl::Status status = incoming.status();
+  if (absl::IsOutOfRange(status)) return;
+  if (status.ok()) status = OnlyIf(IsSocket(incoming->fds[0].get(), SOCK_SEQPACKET), "no tether");
+  if (!status.ok()) {
+    Event("bad_request", session.session).AddText("error", status.message());
+    return;
+  }
+  session.tether = std::move(incoming->fds[0]);
+  // Its hang-up alone is of interest. Without it the backend is left to its own limits.
+  (void)Watch(session.tether.get(), Source::kTether, key, 0);
+}
+
+void Launcher::OnTetherGone(Key key, Session& session) {
+  session.tether.Reset();
+  if (session.state != State::kRunning) return;
+  session.state = State::kOutstaying;
+  SetDeadline(key, session, Deadline::In(config_.backend_end));
+}
+
 void Launcher::Reap() {
   signalfd_siginfo info;
   while (read(signals_.get(), &info, sizeof info) > 0) {
@@ -247,6 +394,16 @@ void Launcher::Reap() {
   // As pid 1 we are handed every orphan of the namespace too.
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) OnExit(pid, status);
+  EndLeftovers();
+}
+
+// What a backend detached from itself, and left when it ended. Their end makes us look again.
+void Launcher::EndLeftovers() {
+  const auto known = [this](pid_t pid) { return by_pid_.count(pid) != 0; };
+  for (pid_t pid : UnknownChildren(by_pid_.size(), known)) {
+    Event("left_behind").Add("killed", pid);
+    kill(pid, SIGKILL);
+  }
 }
 
 void Launcher::OnExit(pid_t pid, int status) {
@@ -255,6 +412,7 @@ void Launcher::OnExit(pid_t pid, int status) {
   const Key key = found->second;
   by_pid_.erase(found);
   kill(-pid, SIGKILL);  // what it left behind in its process group
+  if (key == kNobody) return;
   sessions_.at(key).pid = -1;
   // A backend that ended at once: that it had begun is still in begin's channel, and comes first.
   if (sessions_.at(key).state == State::kStarting) OnBegin(key, sessions_.at(key));
@@ -270,16 +428,18 @@ void Launcher::OnExit(pid_t pid, int status) {
     case State::kAwaitStream:
     case State::kStarting:
       Event("exec_failed", session.session).Add("status", code);
-      (void)session.line.Send(ipc::Started{EIO});
-      return Forget(key);
+      return Failed(key, session, EIO);
     case State::kRunning:
+    case State::kOutstaying:
       Event("backend_end", session.session)
           .Add("status", code)
           .Add("ms", absl::ToInt64Milliseconds(Deadline::Now() - session.started));
       return Forget(key);
     case State::kIdle:
+    case State::kQueued:
     case State::kHeldBack:
-      return;  // an attempt that was ended by us
+    case State::kConnecting:
+      return;  // there is no process in these
   }
 }
 
@@ -289,18 +449,33 @@ void Launcher::Rejected(Key key, Session& session, bool wrong_password, const ch
       .Add("attempt", session.attempts)
       .Add("address", ipc::ToText(session.client));
   if (!wrong_password) return Answer(key, session, LoginOutcome::kTemporary);
+  penalty_.Failed(session.client, Deadline::Now());
   session.state = State::kHeldBack;
   SetDeadline(key, session, Deadline::In(RejectionDelay(session.attempts)));
 }
 
 void Launcher::OnDeadline(Key key, Session& session) {
   switch (session.state) {
+    case State::kQueued:
+      return StartAttempt(key, session);
     case State::kHeldBack:
       return Answer(key, session,
                     session.attempts < config_.login_attempts ? LoginOutcome::kRejected : LoginOutcome::kRejectedLast);
     case State::kChecking:
       EndAttempt(session);
       return Rejected(key, session, false, "time");
+    case State::kOutstaying:
+      // Its end is told by OnExit().
+      Event("backend_killed", session.session).Add("why", "client_gone");
+      SetDeadline(key, session, Deadline::Never());
+      kill(-session.pid, SIGKILL);
+      kill(session.pid, SIGKILL);
+      return;
+    case State::kConnecting:
+      Event("connect_failed", session.session)
+          .Add("backend", config_.services[session.service].connect)
+          .Add("errno", ETIMEDOUT);
+      return Failed(key, session, ETIMEDOUT);
     default:
       Event("exec_failed", session.session).Add("why", "time");
       return Forget(key);
@@ -310,6 +485,7 @@ void Launcher::OnDeadline(Key key, Session& session) {
 // The end of an attempt that did not start a backend.
 void Launcher::Answer(Key key, Session& session, LoginOutcome outcome) {
   EndAttempt(session);
+  session.credentials.Reset();
   SetDeadline(key, session, Deadline::Never());
   session.state = State::kIdle;
   if (!session.line.Send(ipc::LoginResult{outcome}).ok()) Forget(key);
@@ -329,7 +505,7 @@ void Launcher::EndAttempt(Session& session) {
   if (session.pid < 0) return;
   kill(-session.pid, SIGKILL);
   kill(session.pid, SIGKILL);  // in case it had not made its group yet
-  by_pid_.erase(session.pid);
+  by_pid_[session.pid] = kNobody;
   session.pid = -1;
 }
 

@@ -1,6 +1,7 @@
 #ifndef POSTERN_BACKENDLAUNCHER_LAUNCHER_H_
 #define POSTERN_BACKENDLAUNCHER_LAUNCHER_H_
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -12,23 +13,38 @@
 
 #include "absl/status/status.h"
 #include "backendlauncher/exec.h"
+#include "backendlauncher/penalty.h"
 #include "base/deadline.h"
 #include "base/unique_fd.h"
 #include "ipc/channel.h"
 
 namespace postern::backendlauncher {
 
+// Who checks the password, and how the backend is reached.
+enum class Login {
+  kCheckpassword,  // checkpassword, which then becomes the backend
+  kBackend,        // a backend that we start
+  kConnect,        // a backend that listens on a socket
+};
+
 struct Service {
   std::string name;
+  Login login = Login::kCheckpassword;
   std::vector<std::string> checkpassword, backend, environment;
-  bool no_new_privs = true;
+  Confinement confinement;  // of the backend
+  User user;                // of checkpassword or, with kBackend, of the backend
+  // kConnect:
+  std::string connect;  // the address as configured, for the log
+  sockaddr_storage connect_address = {};
+  socklen_t connect_octets = 0;
+  int proxy_version = 0;  // of the PROXY protocol; 0: none
 };
 
 struct Config {
-  int login_attempts = 3;  // per session
+  int login_attempts = 3;                          // per session
+  int login_penalty = 10;                          // failures of one address that are free; 0: all
+  absl::Duration backend_end = absl::Seconds(60);  // how long a backend may outstay its client
   std::vector<Service> services;
-  uid_t checkpassword_uid = 0;  // root where we may become root, else ourselves
-  gid_t checkpassword_gid = 0;
 };
 
 // How long the answer to the n-th rejected attempt of a session is held back: 1, 2, 4 ... seconds.
@@ -50,11 +66,14 @@ class Launcher {
  private:
   enum class State {
     kIdle,         // waiting for the broker's word
+    kQueued,       // an attempt waits: too many from this address have failed
     kChecking,     // checkpassword runs
     kHeldBack,     // rejected, the answer waits
     kAwaitStream,  // begin runs as the user; the broker has been told
-    kStarting,     // begin has the stream
-    kRunning,      // the backend runs; the line is closed
+    kStarting,     // begin, or the child that becomes the backend, has the stream
+    kConnecting,   // to a backend elsewhere
+    kRunning,      // the backend runs; the broker may still name a tether
+    kOutstaying,   // it runs, and nobody is left between it and the client
   };
   struct Session {
     uint64_t session = 0;
@@ -64,25 +83,42 @@ class Launcher {
     base::UniqueFd life;
     State state = State::kIdle;
     int attempts = 0;
-    pid_t pid = -1;  // of the attempt or the backend; leader of its process group
+    ipc::TlsFacts facts;
+    base::UniqueFd credentials;     // kQueued
+    base::UniqueFd backend_socket;  // kConnect: not connected yet; the broker has it too
+    base::UniqueFd tether;          // hangs up when nobody is left between client and backend
+    pid_t pid = -1;                 // of the attempt or the backend; leader of its process group
     ipc::Channel<ipc::Role::kBackendLauncher, ipc::Role::kBegin> begin;
     base::Deadline deadline = base::Deadline::Never();
     absl::Duration started;
   };
   // In epoll's data: which of a session's descriptors it is, or one of ours.
-  enum class Source : uint64_t { kSupervisor, kAcceptor, kSignals, kLine, kBegin };
+  enum class Source : uint64_t { kSupervisor, kAcceptor, kSignals, kLine, kBegin, kBackendSocket, kTether };
   using Key = uint64_t;
+  static constexpr Key kNobody = 0;
 
-  absl::Status Watch(int fd, Source source, Key key);
+  absl::Status Watch(int fd, Source source, Key key, uint32_t events);
   absl::Status OnEvent(Source source, Key key);
   absl::Status OnLaunchLine();
   void OnLine(Key key, Session& session);
   void OnLogin(Key key, Session& session);
+  void OnLaunch(Key key, Session& session);
+  void OnConnect(Key key, Session& session);
   void OnStream(Key key, Session& session);
+  void OnTether(Key key, Session& session);
   void OnBegin(Key key, Session& session);
+  void OnAuthenticated(Key key, Session& session);
+  void OnBackendSocket(Key key, Session& session);
+  void OnTetherGone(Key key, Session& session);
   void OnExit(pid_t pid, int status);
   void OnDeadline(Key key, Session& session);
   void Reap();
+  void EndLeftovers();
+  absl::Status OfferSocket(Session& session);
+  void BadRequest(Key key, const Session& session, const absl::Status& status);
+  void StartAttempt(Key key, Session& session);
+  void Started(Key key, Session& session);
+  void Failed(Key key, Session& session, int error);
   void Rejected(Key key, Session& session, bool wrong_password, const char* why);
   void Answer(Key key, Session& session, ipc::LoginOutcome outcome);
   void SetDeadline(Key key, Session& session, base::Deadline deadline);
@@ -97,7 +133,8 @@ class Launcher {
   base::UniqueFd null_, signals_, epoll_;
   Key next_key_ = 1;
   std::map<Key, Session> sessions_;
-  std::map<pid_t, Key> by_pid_;
+  std::map<pid_t, Key> by_pid_;  // every child that we have started and not reaped; kNobody: killed
+  Penalty penalty_;
   std::set<std::pair<base::Deadline, Key>> deadlines_;
 };
 

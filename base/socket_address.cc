@@ -1,7 +1,8 @@
-#include "config/address.h"
+#include "base/socket_address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -12,7 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 
-namespace postern::config {
+namespace postern::base {
 namespace {
 
 constexpr absl::string_view kForm = "is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\"";
@@ -69,4 +70,15 @@ absl::string_view ReadAddress(absl::string_view text, sockaddr_storage* address,
   return "";
 }
 
-}  // namespace postern::config
+absl::string_view ReadAddressOrPath(absl::string_view text, sockaddr_storage* address, socklen_t* octets) {
+  if (!absl::StartsWith(text, "/")) return ReadAddress(text, address, octets);
+  sockaddr_un local = {};
+  if (text.size() >= sizeof local.sun_path) return "is too long for the path of a socket (107 octets)";
+  if (absl::StrContains(text, '\0')) return "holds a NUL";
+  local.sun_family = AF_UNIX;
+  memcpy(local.sun_path, text.data(), text.size());
+  Store(local, address, octets);
+  return "";
+}
+
+}  // namespace postern::base

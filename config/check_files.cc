@@ -68,8 +68,9 @@ void CheckService(const Service& service, Errors& errors) {
     key.IsPrivate();
     key.Allows(R_OK, "read");
   }
-  CheckProgram("checkpassword", service.checkpassword, service.checkpassword_place, errors);
-  CheckProgram("backend", service.backend, service.backend_place, errors);
+  if (service.login == Login::kCheckpassword)
+    CheckProgram("checkpassword", service.checkpassword, service.checkpassword_place, errors);
+  if (service.connect.empty()) CheckProgram("backend", service.backend, service.backend_place, errors);
 }
 
 // What is in them, the supervisor finds out: it knows the names.

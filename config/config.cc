@@ -27,23 +27,48 @@ constexpr Reader::Range kLoginSeconds = {1, 3600};
 constexpr Reader::Range kHandshakeSeconds = {1, 600};
 constexpr Reader::Range kIdleMinutes = {10, 10080};  // RFC 1939 §3: not under 10 minutes; a week
 constexpr Reader::Range kDrainSeconds = {0, 3600};
+constexpr Reader::Range kLoginPenalty = {0, 1000};
+constexpr Reader::Range kBackendEndSeconds = {1, 3600};
 constexpr int kRoles = 5;                            // each has a uid of its own, from uid_base upward
 constexpr Reader::Range kUidBase = {1, 4294967290};  // the fifth may not be 2^32-1, which means "leave it"
 constexpr int64_t kSharedUids[] = {65534, 65535};    // nobody, and the 16-bit "leave it"
 
 // For hints only: what is known is what the readers ask for (config_test.cc holds the two together).
 constexpr Home kHomes[] = {
-    {"sessions", "limits"},          {"sessions_per_address", "limits"},
-    {"login_attempts", "limits"},    {"login_seconds", "limits"},
-    {"handshake_seconds", "limits"}, {"idle_minutes", "limits"},
-    {"drain_seconds", "limits"},     {"uid_base", "roles"},
-    {"directory", "roles"},          {"policies", "roles"},
-    {"protocol", "service.NAME"},    {"listen", "service.NAME"},
-    {"listen_tls", "service.NAME"},  {"certificate", "service.NAME"},
-    {"key", "service.NAME"},         {"plaintext", "service.NAME"},
-    {"login", "service.NAME"},       {"checkpassword", "service.NAME"},
-    {"backend", "service.NAME"},     {"no_new_privs", "service.NAME"},
-    {"environment", "service.NAME"}, {"capabilities", "service.NAME"},
+    {"sessions", "limits"},
+    {"sessions_per_address", "limits"},
+    {"login_attempts", "limits"},
+    {"login_seconds", "limits"},
+    {"login_penalty", "limits"},
+    {"handshake_seconds", "limits"},
+    {"idle_minutes", "limits"},
+    {"drain_seconds", "limits"},
+    {"backend_end_seconds", "limits"},
+    {"uid_base", "roles"},
+    {"directory", "roles"},
+    {"policies", "roles"},
+    {"protocol", "service.NAME"},
+    {"listen", "service.NAME"},
+    {"listen_tls", "service.NAME"},
+    {"certificate", "service.NAME"},
+    {"key", "service.NAME"},
+    {"plaintext", "service.NAME"},
+    {"login", "service.NAME"},
+    {"checkpassword", "service.NAME"},
+    {"backend", "service.NAME"},
+    {"connect", "service.NAME"},
+    {"proxy_protocol", "service.NAME"},
+    {"user", "service.NAME"},
+    {"groups", "service.NAME"},
+    {"no_new_privs", "service.NAME"},
+    {"environment", "service.NAME"},
+    {"capabilities", "service.NAME"},
+    {"memory_mib", "service.NAME.backend_limits"},
+    {"open_files", "service.NAME.backend_limits"},
+    {"processes", "service.NAME.backend_limits"},
+    {"cpu_seconds", "service.NAME.backend_limits"},
+    {"file_mib", "service.NAME.backend_limits"},
+    {"nice", "service.NAME.backend_limits"},
 };
 
 void ReadLimits(const Value& table, Limits& limits, Errors& errors) {
@@ -56,6 +81,8 @@ void ReadLimits(const Value& table, Limits& limits, Errors& errors) {
   reader.Duration("handshake_seconds", kHandshakeSeconds, absl::Seconds(1), &limits.handshake);
   reader.Duration("idle_minutes", kIdleMinutes, absl::Minutes(1), &limits.idle);
   reader.Duration("drain_seconds", kDrainSeconds, absl::Seconds(1), &limits.drain);
+  reader.Integer("login_penalty", kLoginPenalty, &limits.login_penalty);
+  reader.Duration("backend_end_seconds", kBackendEndSeconds, absl::Seconds(1), &limits.backend_end);
   reader.Finish(kHomes);
   if (limits.sessions_per_address <= limits.sessions || !sessions_good) return;
   if (per_address_place.line == 0)

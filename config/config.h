@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,6 +20,21 @@ namespace postern::config {
 
 // Before TLS: may a client log in?
 enum class Plaintext { kRefuse, kAllow };
+
+// Who checks the password.
+enum class Login { kCheckpassword, kBackend };
+
+// What a backend is held to; nothing where it is not given.
+struct BackendLimits {
+  std::optional<int64_t> memory_mib, open_files, processes, cpu_seconds, file_mib;
+  int nice = 0;  // added to postern's own
+};
+
+// Of the system's databases, or a number; resolved by the supervisor.
+struct Name {
+  std::string text;
+  Place place;
+};
 
 // IPv4-mapped IPv6 addresses do not occur, and "[::]" means IPv6 only (IPV6_V6ONLY), whatever the system's default is.
 struct Listener {
@@ -35,7 +51,13 @@ struct Service {
   std::vector<Listener> listeners;  // those of `listen`, then those of `listen_tls`; at least one
   std::string certificate, key;     // absolute
   Plaintext plaintext = Plaintext::kRefuse;
-  std::vector<std::string> checkpassword, backend;               // program (absolute) and arguments
+  Login login = Login::kCheckpassword;
+  std::vector<std::string> checkpassword, backend;  // program (absolute) and arguments; empty: none
+  std::string connect;                              // instead of `backend`: address, or path of a socket
+  int proxy_protocol = 0;                           // version of its header on `connect`; 0: none
+  std::optional<Name> user;                         // of checkpassword or, with kBackend, of the backend
+  std::vector<Name> groups;                         // supplementary, of the same
+  BackendLimits backend_limits;
   bool no_new_privs = true;                                      // for the backend
   std::vector<std::pair<std::string, std::string>> environment;  // added to the backend's
   std::vector<std::string> capabilities;                         // lines of CAPA besides postern's own, before login
@@ -46,11 +68,13 @@ struct Service {
 struct Limits {
   int sessions = 5000;
   int sessions_per_address = 500;
-  int login_attempts = 3;                        // per session
-  absl::Duration login = absl::Seconds(60);      // from accept to a finished login
-  absl::Duration handshake = absl::Seconds(10);  // of TLS
-  absl::Duration idle = absl::Minutes(35);       // after login, no octet in either direction
-  absl::Duration drain = absl::Seconds(30);      // after TERM, for sessions that are under way
+  int login_attempts = 3;                          // per session
+  int login_penalty = 10;                          // failed logins of one address that are free; 0: all
+  absl::Duration login = absl::Seconds(60);        // from accept to a finished login
+  absl::Duration handshake = absl::Seconds(10);    // of TLS
+  absl::Duration idle = absl::Minutes(35);         // after login, no octet in either direction
+  absl::Duration drain = absl::Seconds(30);        // after TERM, for sessions that are under way
+  absl::Duration backend_end = absl::Seconds(60);  // for a backend whose client has gone
 };
 
 struct Roles {

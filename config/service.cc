@@ -10,19 +10,28 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "config/address.h"
+#include "base/socket_address.h"
 
 namespace postern::config {
 namespace {
 
 constexpr size_t kNameOctetsMax = 32;
 constexpr size_t kCommandWordsMax = 64;
+constexpr size_t kGroupsMax = 16;
 constexpr size_t kCapabilitiesMax = 12;
 constexpr size_t kCapabilityOctetsMax = 510;  // a line of CAPA without CRLF: RFC 2449 §4
 
 constexpr absl::string_view kProtocols[] = {"pop3"};
-constexpr absl::string_view kLogins[] = {"checkpassword"};
+constexpr absl::string_view kLogins[] = {"checkpassword", "backend"};
 constexpr absl::string_view kPlaintext[] = {"refuse", "allow"};
+constexpr absl::string_view kProxyProtocols[] = {"v1", "v2"};
+
+constexpr Reader::Range kMemoryMib = {8, 1 << 20};  // a mail server that is linked to anything needs more than 8
+constexpr Reader::Range kOpenFiles = {8, 1 << 20};
+constexpr Reader::Range kProcesses = {1, 1 << 20};
+constexpr Reader::Range kCpuSeconds = {1, 1 << 20};
+constexpr Reader::Range kFileMib = {1, 1 << 20};
+constexpr Reader::Range kNice = {0, 19};  // setpriority(2): less would be more than postern's own
 
 // What the launcher and checkpassword put into the backend's environment; two sources for one name would hide one of
 // them.
@@ -32,6 +41,10 @@ constexpr absl::string_view kOwnVariablePrefixes[] = {"TCP", "SSL_"};
 
 // These depend on the state of the session (RFC 2595 §4: STLS only before TLS) or on what the broker does itself.
 constexpr absl::string_view kOwnCapabilities[] = {"STLS", "USER", "SASL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"};
+// Where the backend does the login, the rest of them are its own affair.
+constexpr absl::string_view kAlwaysOwnCapabilities[] = {"STLS", "USER"};
+// RFC 6856 §2: these commands come before the login, where checkpassword's backend has not been started.
+constexpr absl::string_view kBeforeLoginCapabilities[] = {"UTF8", "LANG"};
 
 template <typename Words>
 bool Contains(const Words& words, absl::string_view word) {
@@ -74,7 +87,7 @@ void ReadListeners(Reader& reader, absl::string_view key, bool implicit_tls, Ser
   reader.Strings(key, &texts);
   for (const Reader::Text& text : texts) {
     Listener listener = {.text = text.text, .implicit_tls = implicit_tls, .place = text.place};
-    const absl::string_view problem = ReadAddress(text.text, &listener.address, &listener.octets);
+    const absl::string_view problem = base::ReadAddress(text.text, &listener.address, &listener.octets);
     if (problem.empty())
       service.listeners.push_back(std::move(listener));
     else
@@ -125,8 +138,12 @@ void ReadCapabilities(Reader& reader, Service& service, Errors& errors) {
       errors.Add(line.place, absl::StrCat("capabilities: ", Quote(line.text),
                                           " is not a tag of A-Z, 0-9 and -, then words of printable ASCII, each behind "
                                           "one space"));
-    else if (Contains(kOwnCapabilities, tag))
+    else if (service.login == Login::kBackend ? Contains(kAlwaysOwnCapabilities, tag) : Contains(kOwnCapabilities, tag))
       errors.Add(line.place, absl::StrCat("capabilities: whether ", tag, " is announced is decided by postern itself"));
+    else if (service.login == Login::kCheckpassword && Contains(kBeforeLoginCapabilities, tag))
+      errors.Add(line.place, absl::StrCat("capabilities: ", tag,
+                                          " is a command for before the login, and the backend "
+                                          "that would obey it is only started by it"));
     else if (Contains(tags, tag))
       errors.Add(line.place, absl::StrCat("capabilities: ", tag, " is given twice"));
     else
@@ -141,10 +158,83 @@ void ReadFile(Reader& reader, absl::string_view key, absl::string_view directory
   if (!text.empty()) *path = Resolve(directory, text);
 }
 
+void ReadConnect(Reader& reader, Service& service, Errors& errors) {
+  Place place;
+  if (!reader.String("connect", &service.connect, &place) || service.connect.empty()) return;
+  sockaddr_storage address;
+  socklen_t octets;
+  const absl::string_view problem = base::ReadAddressOrPath(service.connect, &address, &octets);
+  if (!problem.empty()) errors.Add(place, absl::StrCat("connect: ", Quote(service.connect), " ", problem));
+}
+
+bool IsUserName(absl::string_view name) {
+  return !name.empty() && name.size() <= kNameOctetsMax && name[0] != '-' &&
+         std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.'; });
+}
+
+void ReadIdentity(Reader& reader, Service& service, Errors& errors) {
+  const auto check = [&](absl::string_view key, const Name& name) {
+    if (!IsUserName(name.text)) errors.Add(name.place, absl::StrCat(key, ": ", Quote(name.text), " is no name"));
+  };
+  Name user;
+  reader.String("user", &user.text, &user.place);
+  if (!user.text.empty()) {
+    check("user", user);
+    service.user = std::move(user);
+  }
+  std::vector<Reader::Text> groups;
+  Place place;
+  reader.Strings("groups", &groups, &place);
+  if (groups.size() > kGroupsMax) errors.Add(place, absl::StrCat("groups must have at most ", kGroupsMax, " elements"));
+  for (Reader::Text& group : groups) {
+    service.groups.push_back({std::move(group.text), group.place});
+    check("groups", service.groups.back());
+  }
+}
+
+void ReadLimit(Reader& reader, absl::string_view key, Reader::Range range, std::optional<int64_t>* limit) {
+  int64_t value = 0;
+  if (reader.Has(key) && reader.Integer(key, range, &value)) *limit = value;
+}
+
+void ReadBackendLimits(Reader& reader, absl::string_view section, absl::Span<const Home> homes, Service& service,
+                       Errors& errors) {
+  const Value* table = reader.Table("backend_limits", "a table of numbers such as { memory_mib = 256 }");
+  if (table == nullptr) return;
+  Reader limits(*table, absl::StrCat(section, ".backend_limits"), errors);
+  ReadLimit(limits, "memory_mib", kMemoryMib, &service.backend_limits.memory_mib);
+  ReadLimit(limits, "open_files", kOpenFiles, &service.backend_limits.open_files);
+  ReadLimit(limits, "processes", kProcesses, &service.backend_limits.processes);
+  ReadLimit(limits, "cpu_seconds", kCpuSeconds, &service.backend_limits.cpu_seconds);
+  ReadLimit(limits, "file_mib", kFileMib, &service.backend_limits.file_mib);
+  limits.Integer("nice", kNice, &service.backend_limits.nice);
+  limits.Finish(homes);
+}
+
 // A key that is there but wrong has been reported already.
 void ReportMissing(Reader& reader, absl::string_view section, const Service& service, Errors& errors) {
-  for (absl::string_view key : {"protocol", "certificate", "key", "checkpassword", "backend"})
+  std::vector<absl::string_view> keys = {"protocol", "certificate", "key"};
+  if (service.login == Login::kCheckpassword) keys.push_back("checkpassword");
+  if (!reader.Has("connect")) keys.push_back("backend");
+  for (absl::string_view key : keys)
     if (!reader.Has(key)) errors.Add(service.place, absl::StrCat("[", section, "] has no ", key));
+}
+
+// Keys that would do nothing beside others, and so are slips.
+void ReportIdle(const Value& table, const Service& service, Errors& errors) {
+  const bool connects = !service.connect.empty();
+  const auto report = [&](const Entry& entry, bool wrong, absl::string_view why) {
+    if (wrong) errors.Add(entry.key_place, absl::StrCat(entry.key, " ", why));
+  };
+  for (const Entry& entry : table.entries) {
+    if (entry.key == "checkpassword")
+      report(entry, service.login == Login::kBackend, "has no use with login = \"backend\", which asks the backend");
+    if (entry.key == "connect") report(entry, service.login == Login::kCheckpassword, "needs login = \"backend\"");
+    if (entry.key == "proxy_protocol") report(entry, !connects, "has no use without connect");
+    for (absl::string_view key : {"backend", "user", "groups", "environment", "backend_limits", "no_new_privs"})
+      if (entry.key == key) report(entry, connects, "has no use with connect, where nothing is started");
+  }
 }
 
 void ReportNoListener(const Value& table, absl::string_view section, Errors& errors) {
@@ -182,12 +272,20 @@ Service ReadService(const Entry& entry, absl::string_view directory, absl::Span<
   reader.Choice("plaintext", kPlaintext, &plaintext);
   service.plaintext = plaintext == "allow" ? Plaintext::kAllow : Plaintext::kRefuse;
   reader.Choice("login", kLogins, &login);
+  service.login = login == "backend" ? Login::kBackend : Login::kCheckpassword;
   ReadCommand(reader, "checkpassword", &service.checkpassword, &service.checkpassword_place, errors);
   ReadCommand(reader, "backend", &service.backend, &service.backend_place, errors);
+  ReadConnect(reader, service, errors);
+  std::string proxy_protocol;
+  reader.Choice("proxy_protocol", kProxyProtocols, &proxy_protocol);
+  if (!proxy_protocol.empty()) service.proxy_protocol = proxy_protocol == "v1" ? 1 : 2;
+  ReadIdentity(reader, service, errors);
+  ReadBackendLimits(reader, section, homes, service, errors);
   reader.Boolean("no_new_privs", &service.no_new_privs);
   ReadEnvironment(reader, service, errors);
   ReadCapabilities(reader, service, errors);
   ReportMissing(reader, section, service, errors);
+  ReportIdle(entry.value, service, errors);
   ReportNoListener(entry.value, section, errors);
   reader.Finish(homes);
   return service;

@@ -39,8 +39,7 @@ TEST(ServiceTest, ChecksServices) {
       {name(absl::StrCat("[service.", longest, "x]")),
        ":1:10: a service's name must be 1 to 32 of a-z, 0-9, _ and -, not \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\""},
       {Minimal("plaintext = 'no'\n"), ":8:13: plaintext must be \"refuse\" or \"allow\", not \"no\""},
-      {Minimal("login = 'backend'\n"),
-       ":8:9: login must be \"checkpassword\" (there is no other yet), not \"backend\""},
+      {Minimal("login = 'vpopmail'\n"), ":8:9: login must be \"checkpassword\" or \"backend\", not \"vpopmail\""},
       {Minimal("no_new_privs = 1\n"), ":8:16: no_new_privs must be true or false, not 1"},
       {absl::StrReplaceAll(Minimal(), {{"['/b']", "[]"}}), ":7:9: backend must name a program, then its arguments"},
       {absl::StrReplaceAll(Minimal(), {{"/b", "b"}}), ":7:10: backend must begin with an absolute path, not \"b\""},
@@ -54,6 +53,60 @@ TEST(ServiceTest, ChecksServices) {
                                                                                    })
                                                                          .insert(0, ",'"))}}),
        ":6:15: checkpassword must have at most 64 words"},
+  });
+}
+
+// Minimal() without checkpassword and backend.
+std::string Bare(absl::string_view more) {
+  return absl::StrCat(absl::StrReplaceAll(Minimal(), {{"checkpassword=['/c']\n", ""}, {"backend=['/b']\n", ""}}),
+                      "login = 'backend'\n", more);
+}
+
+TEST(ServiceTest, ChecksLoginByTheBackend) {
+  Follow({
+      {Bare("backend = ['/b']\n"), ""},
+      {Bare(""), ":1:1: [service.s] has no backend"},
+      {Bare("connect = '127.0.0.1:110'\n"), ""},
+      {Bare("connect = '[::1]:110'\nproxy_protocol = 'v1'\n"), ""},
+      {Bare("connect = '/run/pop3.sock'\nproxy_protocol = 'v2'\n"), ""},
+      {Bare("connect = 'localhost:110'\n"),
+       ":7:11: connect: \"localhost:110\" is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\""},
+      {Bare(absl::StrCat("connect = '/", std::string(107, 'x'), "'\n")),
+       absl::StrCat(":7:11: connect: \"/", std::string(107, 'x'),
+                    "\" is too long for the path of a socket (107 octets)")},
+      {Bare("connect = '127.0.0.1:110'\nproxy_protocol = 2\n"),
+       ":8:18: proxy_protocol must be \"v1\" or \"v2\", not 2"},
+      {Bare("connect = '127.0.0.1:110'\nbackend = ['/b']\nuser = 'x'\ngroups = []\nno_new_privs = true\n"),
+       ":8:1: backend has no use with connect, where nothing is started\n"
+       ":9:1: user has no use with connect, where nothing is started\n"
+       ":10:1: groups has no use with connect, where nothing is started\n"
+       ":11:1: no_new_privs has no use with connect, where nothing is started"},
+      {Bare("backend = ['/b']\ncheckpassword = ['/c']\n"),
+       ":8:1: checkpassword has no use with login = \"backend\", which asks the backend"},
+      {Bare("backend = ['/b']\nproxy_protocol = 'v1'\n"), ":8:1: proxy_protocol has no use without connect"},
+      {Minimal("connect = '127.0.0.1:110'\n"),
+       ":7:1: backend has no use with connect, where nothing is started\n:8:1: connect needs login = \"backend\""},
+  });
+}
+
+TEST(ServiceTest, ChecksUserAndLimitsOfTheBackend) {
+  Follow({
+      {Minimal("user = 'root'\ngroups = ['courier', '8']\n"), ""},
+      {Minimal("user = ''\n"), ":8:8: user must be a string, not empty and without NUL, not \"\""},
+      {Minimal("user = 'a:b'\n"), ":8:8: user: \"a:b\" is no name"},
+      {Minimal("groups = ['-x', 'a b']\n"), ":8:11: groups: \"-x\" is no name\n:8:17: groups: \"a b\" is no name"},
+      {Minimal("backend_limits = { memory_mib = 256, open_files = 64, processes = 8, cpu_seconds = 9, file_mib = 1, "
+               "nice = 19 }\n"),
+       ""},
+      {Minimal("backend_limits = { memory_mib = 1 }\n"),
+       ":8:33: memory_mib must be a whole number from 8 to 1048576, not 1"},
+      {Minimal("backend_limits = { nice = -1 }\n"), ":8:27: nice must be a whole number from 0 to 19, not -1"},
+      {Minimal("backend_limits = 5\n"),
+       ":8:18: backend_limits must be a table of numbers such as { memory_mib = 256 }, not 5"},
+      {Minimal("backend_limits = { memory = 5 }\n"),
+       ":8:20: unknown key \"memory\" in [service.s.backend_limits]; did you mean \"memory_mib\"?"},
+      {Minimal("memory_mib = 5\n"),
+       ":8:1: unknown key \"memory_mib\" in [service.s]; it belongs in [service.NAME.backend_limits]"},
   });
 }
 

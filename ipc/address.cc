@@ -30,4 +30,10 @@ std::string ToText(const Address& address) {
   return text;
 }
 
+Network NetworkOf(const Address& address) {
+  Network network = {static_cast<uint8_t>(address.version)};
+  std::copy_n(address.octets, address.version == 4 ? 4 : 8, network.begin() + 1);
+  return network;
+}
+
 }  // namespace postern::ipc

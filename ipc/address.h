@@ -3,6 +3,8 @@
 
 #include <sys/socket.h>
 
+#include <array>
+#include <cstdint>
 #include <string>
 
 #include "ipc/messages.h"
@@ -15,6 +17,10 @@ Address FromSockaddr(const sockaddr_storage& address);
 
 // In canonical form (RFC 5952), without the port: "192.0.2.1", "2001:db8::1".
 std::string ToText(const Address& address);
+
+// What one customer has: an IPv4 address, an IPv6 /64 (RFC 6177). Clients are counted by it.
+using Network = std::array<uint8_t, 9>;  // 4 or 6, then 4 or 8 octets
+Network NetworkOf(const Address& address);
 
 }  // namespace postern::ipc
 

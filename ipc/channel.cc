@@ -70,19 +70,20 @@ absl::Status ReceivePacket(int socket, absl::Span<char> packet, absl::Span<base:
   ssize_t octets;
   size_t fds_received = 0;
   bool truncated = false;
+  char buffer[sizeof(Header) + kPayloadOctetsMax + 1];  // room for one octet more than belongs, to see that it came
   if (fds.empty()) {
-    // Without a control buffer the kernel throws away any descriptor that was sent. MSG_TRUNC: the real length.
-    do octets = recv(socket, packet.data(), packet.size(), MSG_DONTWAIT | MSG_TRUNC);
+    // Without a control buffer the kernel throws away any descriptor that was sent.
+    do octets = recv(socket, buffer, packet.size() + 1, MSG_DONTWAIT);
     while (octets < 0 && errno == EINTR);
   } else {
-    iovec data = {packet.data(), packet.size()};
+    iovec data = {buffer, packet.size() + 1};
     alignas(cmsghdr) char control[CMSG_SPACE(kFdsMax * sizeof(int))];
     msghdr message = {};
     message.msg_iov = &data;
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof control;
-    do octets = recvmsg(socket, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+    do octets = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (octets < 0 && errno == EINTR);
     if (octets >= 0) fds_received = TakeFds(&message, fds);
     truncated = octets >= 0 && (message.msg_flags & MSG_CTRUNC) != 0;
@@ -93,6 +94,7 @@ absl::Status ReceivePacket(int socket, absl::Span<char> packet, absl::Span<base:
     return absl::InvalidArgumentError(absl::StrCat("a message of ", octets, " octets and ", fds_received,
                                                    " descriptors where ", packet.size(), " and ", fds.size(),
                                                    " belong"));
+  memcpy(packet.data(), buffer, packet.size());
   return absl::OkStatus();
 }
 

@@ -64,7 +64,7 @@ TEST(MessagesTest, EveryMessageMakesTheRoundTrip) {
   RoundTrip<Drain, Role::kSupervisor, Role::kAcceptor>({});
   RoundTrip<Session, Role::kAcceptor, Role::kProtocolBroker>({1, 2});
   RoundTrip<LaunchLine, Role::kAcceptor, Role::kBackendLauncher>({1, 2, address, address});
-  RoundTrip<StartTls, Role::kProtocolBroker, Role::kTlsWorker>({1, 2});
+  RoundTrip<StartTls, Role::kProtocolBroker, Role::kTlsWorker>({1, 2, 1});
   RoundTrip<TlsStarted, Role::kTlsWorker, Role::kProtocolBroker>({facts});
   RoundTrip<Login, Role::kProtocolBroker, Role::kBackendLauncher>({facts});
   RoundTrip<LoginResult, Role::kBackendLauncher, Role::kProtocolBroker>({LoginOutcome::kAccepted});

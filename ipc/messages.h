@@ -32,6 +32,11 @@ enum class Type : uint16_t {
   kStarted,
   kAuthenticated,
   kExecFailed,
+  kBackendSocket,
+  kLaunch,
+  kConnect,
+  kTether,
+  kResume,
 };
 
 struct Header {
@@ -123,8 +128,8 @@ struct StartTls {
   static constexpr size_t kFds = 4;
   uint64_t session;
   uint32_t service;
-  uint32_t unused = 0;
-  bool Valid() const { return true; }
+  uint32_t hold;  // 1: after TlsStarted leave the plain side alone until Resume; else 0
+  bool Valid() const { return hold <= 1; }
 };
 
 // The handshake is done. End of file on the reply line instead: it failed.
@@ -148,13 +153,14 @@ enum class LoginOutcome : uint32_t {
   kRejected = 2,      // wrong name or password; another attempt is allowed
   kRejectedLast = 3,  // the same, and no further attempt
   kTemporary = 4,     // checkpassword or the system could not tell; no further attempt
+  kPenalized = 5,     // not tried: too many logins from this address have failed; no further attempt
 };
 
 struct LoginResult {
   static constexpr Type kType = Type::kLoginResult;
   static constexpr size_t kFds = 0;
   LoginOutcome outcome;
-  bool Valid() const { return outcome >= LoginOutcome::kAccepted && outcome <= LoginOutcome::kTemporary; }
+  bool Valid() const { return outcome >= LoginOutcome::kAccepted && outcome <= LoginOutcome::kPenalized; }
 };
 
 // Descriptor: the stream that becomes the backend's 0 and 1. From the broker through the launcher to begin.
@@ -165,12 +171,55 @@ struct Stream {
   bool Valid() const { return true; }
 };
 
-// 0: the backend has the stream and runs. Else: errno of its exec, and the stream is still the broker's alone.
+// login = "backend": start the backend, which does the login itself. Descriptor: the stream that becomes its 0 and 1.
+struct Launch {
+  static constexpr Type kType = Type::kLaunch;
+  static constexpr size_t kFds = 1;
+  TlsFacts facts;
+  bool Valid() const { return facts.Valid(); }
+};
+
+// `connect`: a socket that is not connected yet, made for this session. It is sent as soon as the launch line is there,
+// so that the broker's worker has it before it is sealed and never receives a descriptor afterwards.
+struct BackendSocket {
+  static constexpr Type kType = Type::kBackendSocket;
+  static constexpr size_t kFds = 1;
+  uint32_t unused = 0;
+  bool Valid() const { return true; }
+};
+
+// Connect that socket to the backend, and say there who the client is if the configuration wants it.
+struct Connect {
+  static constexpr Type kType = Type::kConnect;
+  static constexpr size_t kFds = 0;
+  TlsFacts facts;
+  bool Valid() const { return facts.Valid(); }
+};
+
+// 0: the backend has the stream and runs, or is connected. Else: errno of its exec or of connect(2), and the stream is
+// still the broker's alone.
 struct Started {
   static constexpr Type kType = Type::kStarted;
   static constexpr size_t kFds = 0;
   int32_t error;
   bool Valid() const { return error >= 0; }
+};
+
+// What to watch from now on. Descriptor: a socket that hangs up when nobody is left between client and backend.
+struct Tether {
+  static constexpr Type kType = Type::kTether;
+  static constexpr size_t kFds = 1;
+  uint32_t unused = 0;
+  bool Valid() const { return true; }
+};
+
+// The end of `hold`. Without a refusal: the plain side is the backend's, go on. With one: say this line to the client
+// and end.
+struct Resume {
+  static constexpr Type kType = Type::kResume;
+  static constexpr size_t kFds = 0;
+  Text<254> refusal;
+  bool Valid() const { return refusal.Valid(); }
 };
 
 // checkpassword has accepted and become the user, whose name is for the log. Else `error` is why begin goes no further,
@@ -214,6 +263,11 @@ inline constexpr Permit kPermits[] = {
     {Type::kStarted, Role::kBackendLauncher, Role::kProtocolBroker},
     {Type::kAuthenticated, Role::kBegin, Role::kBackendLauncher},
     {Type::kExecFailed, Role::kBegin, Role::kBackendLauncher},
+    {Type::kBackendSocket, Role::kBackendLauncher, Role::kProtocolBroker},
+    {Type::kLaunch, Role::kProtocolBroker, Role::kBackendLauncher},
+    {Type::kConnect, Role::kProtocolBroker, Role::kBackendLauncher},
+    {Type::kTether, Role::kProtocolBroker, Role::kBackendLauncher},
+    {Type::kResume, Role::kProtocolBroker, Role::kTlsWorker},
 };
 
 constexpr bool Permitted(Type type, Role from, Role to) {

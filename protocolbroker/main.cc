@@ -29,16 +29,23 @@ absl::StatusOr<Config> ReadConfig(const role::Options& options) {
   Config config;
   for (const auto& option : options) {
     const std::string& name = option.first;
-    if (name == "login-seconds" || name == "handshake-seconds" || name == "sessions") {
+    if (name == "login-seconds" || name == "handshake-seconds" || name == "idle-seconds" || name == "sessions") {
       ASSIGN_OR_RETURN(const int number, role::Number(option));
       if (name == "sessions") config.sessions = number;
       if (name == "login-seconds") config.limits.login = absl::Seconds(number);
       if (name == "handshake-seconds") config.limits.handshake = absl::Seconds(number);
+      if (name == "idle-seconds") config.limits.idle = absl::Seconds(number);
     } else if (name == "listener") {
       ASSIGN_OR_RETURN(const int service, role::Number(option));
-      config.listeners.push_back({static_cast<uint32_t>(service), {}});
+      config.listeners.emplace_back();
+      config.listeners.back().service = static_cast<uint32_t>(service);
     } else if (config.listeners.empty()) {
       return absl::InvalidArgumentError(absl::StrCat("--", name, " before --listener"));
+    } else if (name == "login") {
+      Listener& listener = config.listeners.back();
+      if (option.second == "backend") listener.login = Login::kBackend;
+      if (option.second == "connect") listener.login = Login::kConnect;
+      listener.pop3.backend_login = listener.login != Login::kCheckpassword;
     } else if (name == "tls") {
       config.listeners.back().pop3.implicit_tls = option.second == "implicit";
     } else if (name == "plaintext") {
@@ -52,8 +59,8 @@ absl::StatusOr<Config> ReadConfig(const role::Options& options) {
 
 absl::Status Run(int argc, char** argv) {
   ASSIGN_OR_RETURN(role::Start start, role::Begin(argc, argv,
-                                                  {"login-seconds", "handshake-seconds", "sessions", "listener", "tls",
-                                                   "plaintext", "capability"}));
+                                                  {"login-seconds", "handshake-seconds", "idle-seconds", "sessions",
+                                                   "listener", "login", "tls", "plaintext", "capability"}));
   ASSIGN_OR_RETURN(const Config config, ReadConfig(start.options));
   const ipc::Channel<Role::kProtocolBroker, Role::kSupervisor> supervisor(std::move(start.control));
   ipc::Channel<Role::kProtocolBroker, Role::kAcceptor> acceptor(start.fds.Take("acceptor"));
@@ -76,15 +83,18 @@ absl::Status Run(int argc, char** argv) {
     }
     const ipc::Session& session = incoming->body;
     return zygote.Fork(session.session, [&]() -> absl::Status {
+      const Listener& listener = config.listeners[session.listener];
+      Client client = {session.session, std::move(incoming->fds[0]), std::move(incoming->fds[1]),
+                       LaunchLine(std::move(incoming->fds[2]), supervisor.fd()), base::UniqueFd()};
+      // Before sealing, and before the first octet from the client: a sealed worker can receive no descriptor.
+      if (listener.login == Login::kConnect) {
+        const auto deadline = base::Deadline::In(config.limits.login);
+        ASSIGN_OR_RETURN(client.backend_socket, client.line.TakeBackendSocket(deadline));
+      }
       RETURN_IF_ERROR(worker_seal.Apply());
       acceptor.Close();
       base::SetTitle(absl::StrFormat("protocolbroker: session %08x", session.session));
-      Client client;
-      client.session = session.session;
-      client.stream = std::move(incoming->fds[0]);
-      client.life = std::move(incoming->fds[1]);
-      client.line = ipc::Channel<Role::kProtocolBroker, Role::kBackendLauncher>(std::move(incoming->fds[2]));
-      return ServePop3(config.listeners[session.listener], config.limits, std::move(client), tls, supervisor.fd());
+      return ServePop3(listener, config.limits, std::move(client), tls, supervisor.fd());
     });
   });
 }

@@ -1,19 +1,18 @@
 #include "protocolbroker/pop3_dialogue.h"
 
-#include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <string>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/deadline.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "protocolbroker/line_io.h"
-#include "role/role.h"
+#include "protocolbroker/pop3_relay.h"
 
 namespace postern::protocolbroker {
 namespace {
@@ -21,26 +20,11 @@ namespace {
 using base::Deadline;
 using base::UniqueFd;
 using ipc::LoginOutcome;
-using ipc::Role;
 using pop3::Act;
 using pop3::Step;
 
 constexpr absl::Duration kHandshakeGrace = absl::Seconds(2);  // for the fork, beyond the tlsworker's own limit
-constexpr size_t kCredentialsOctetsMax = 512;                 // checkpassword's interface; a pipe holds them all
-
-// Descriptor 3 of checkpassword: login, password and a timestamp, each ended by NUL. The timestamp is for APOP, which
-// is not offered; programs want the field all the same.
-absl::StatusOr<UniqueFd> CredentialsPipe(const std::string& user, const std::string& password) {
-  std::string octets = user + '\0' + password + '\0' + "none" + '\0';
-  int ends[2];
-  if (octets.size() > kCredentialsOctetsMax) return absl::InvalidArgumentError("credentials too long");
-  if (pipe2(ends, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe2");
-  UniqueFd reader(ends[0]), writer(ends[1]);
-  const ssize_t written = write(writer.get(), octets.data(), octets.size());
-  explicit_bzero(octets.data(), octets.size());
-  if (written != static_cast<ssize_t>(octets.size())) return absl::ErrnoToStatus(errno, "write");
-  return reader;
-}
+constexpr char kNoBackend[] = "-ERR the mail server is not available, try again later";
 
 class Dialogue {
  public:
@@ -55,10 +39,10 @@ class Dialogue {
 
   // Ok: a backend has taken over, or `why` says why the session is over.
   absl::Status Serve() {
-    if (listener_.pop3.implicit_tls) RETURN_IF_ERROR(StartTls());
-    RETURN_IF_ERROR(Perform(machine_.OnConnect()));
-    while (!handed_over_ && why_ == nullptr) {
-      ASSIGN_OR_RETURN(Line line, ReadLine(client_.stream.get(), pop3::kLineOctetsMax, control_, deadline_));
+    if (listener_.pop3.implicit_tls) RETURN_IF_ERROR(StartTls(false));
+    if (!Over()) RETURN_IF_ERROR(Perform(machine_.OnConnect()));
+    while (!Over()) {
+      ASSIGN_OR_RETURN(Line line, ReadLine(client_.stream.get(), machine_.line_octets_max(), control_, deadline_));
       const Step step = machine_.OnLine(line.text, line.ending, MoreBuffered(client_.stream.get()));
       explicit_bzero(line.text.data(), line.text.size());
       RETURN_IF_ERROR(Perform(step));
@@ -76,10 +60,12 @@ class Dialogue {
       case Act::kNone:
         return absl::OkStatus();
       case Act::kStartTls:
-        RETURN_IF_ERROR(StartTls());
-        return Perform(machine_.OnTls());
+        RETURN_IF_ERROR(StartTls(true));
+        return Over() ? absl::OkStatus() : Perform(machine_.OnTls());
       case Act::kLogin:
         return LogIn();
+      case Act::kBackendLogin:
+        return RelayBackend();
       case Act::kClose:
         why_ = step.why;
         DropBuffered(client_.stream.get());
@@ -88,27 +74,105 @@ class Dialogue {
     return absl::InternalError("no such act");
   }
 
-  // The client's socket goes to a tlsworker; what is left here is the plain side.
-  absl::Status StartTls() {
-    ASSIGN_OR_RETURN(auto plain, ipc::SocketPair(SOCK_STREAM));
-    ASSIGN_OR_RETURN(auto reply, ipc::SocketPair(SOCK_SEQPACKET));
-    const ipc::Channel<Role::kProtocolBroker, Role::kTlsWorker> answer(std::move(reply.first));
-    RETURN_IF_ERROR(tls_.Send(ipc::StartTls{client_.session, listener_.service},
-                              {client_.stream.get(), plain.first.get(), reply.second.get(), client_.life.get()}));
-    reply.second.Reset();
-    client_.stream = std::move(plain.second);
-    RETURN_IF_ERROR(role::Wait(answer.fd(), POLLIN, control_,
-                               std::min(deadline_, Deadline::In(limits_.handshake + kHandshakeGrace))));
-    auto started = answer.Receive<ipc::TlsStarted>();
-    if (absl::IsOutOfRange(started.status())) return absl::AbortedError("tls_failed");
-    RETURN_IF_ERROR(started.status());
-    facts_ = started->body.facts;
+  bool Over() const { return handed_over_ || why_ != nullptr; }
+
+  // The client's socket goes to a tlsworker; what is left here is the plain side or, with login by the backend,
+  // nothing.
+  absl::Status StartTls(bool greeted) {
+    const Deadline deadline = std::min(deadline_, Deadline::In(limits_.handshake + kHandshakeGrace));
+    const bool hold = listener_.login != Login::kCheckpassword;
+    ASSIGN_OR_RETURN(BackendEnds ends, MakeBackendEnds());
+    ASSIGN_OR_RETURN(TlsSide tls,
+                     TlsSide::Start(tls_, {client_.session, listener_.service, hold ? 1U : 0U}, client_.stream.get(),
+                                    ends.ours.get(), client_.life.get(), control_, deadline));
+    client_.stream.Reset();
+    if (hold) return JoinBackend(ends, std::move(tls), greeted);
+    client_.stream = std::move(ends.theirs);
+    facts_ = tls.facts();
+    tls_reply_line_ = tls.TakeReplyLine();
     return absl::OkStatus();
   }
 
-  // Both phases (docs/processes.md). While they last the client's octets are left alone: they are the backend's.
+  // A stream whose one end is the backend's to be: a pair, or a socket that the launcher will connect.
+  struct BackendEnds {
+    UniqueFd ours;    // from here the backend is heard
+    UniqueFd theirs;  // none of kConnect
+  };
+  absl::StatusOr<BackendEnds> MakeBackendEnds() {
+    if (listener_.login == Login::kConnect) return BackendEnds{std::move(client_.backend_socket), UniqueFd()};
+    ASSIGN_OR_RETURN(auto pair, ipc::SocketPair(SOCK_STREAM));
+    return BackendEnds{std::move(pair.first), std::move(pair.second)};
+  }
+
+  // "" once the backend is there and has said that it is willing; else the line that the client is to be told. With
+  // `greeted` its greeting is taken off, as the client has had one.
+  absl::StatusOr<std::string> ReachBackend(BackendEnds& ends, const ipc::TlsFacts& facts, bool greeted) {
+    const auto error = listener_.login == Login::kConnect ? client_.line.Connect(facts, deadline_)
+                                                          : client_.line.StartBackend(facts, ends.theirs, deadline_);
+    ends.theirs.Reset();
+    if (absl::IsCancelled(error.status())) return error.status();
+    if (!error.ok()) base::Event("login_error").AddText("error", error.status().message());
+    if (error.value_or(1) != 0) return std::string(kNoBackend);
+    if (!greeted) return std::string();
+    absl::StatusOr<std::string> greeting = TakeGreeting(ends.ours.get(), control_, deadline_);
+    if (absl::IsCancelled(greeting.status())) return greeting.status();
+    if (!greeting.ok()) return std::string(kNoBackend);
+    // Not in the protocol's terms: it might be taken for consent.
+    if (!greeting->empty() && !absl::StartsWith(*greeting, "-ERR")) return std::string(kNoBackend);
+    return greeting;
+  }
+
+  // Inside TLS the backend speaks with the client itself, through the tlsworker.
+  absl::Status JoinBackend(BackendEnds& ends, TlsSide tls, bool greeted) {
+    ASSIGN_OR_RETURN(const std::string refusal, ReachBackend(ends, tls.facts(), greeted));
+    RETURN_IF_ERROR(tls.Resume(refusal));
+    if (!refusal.empty()) {
+      why_ = "backend";
+      return absl::OkStatus();
+    }
+    handed_over_ = true;
+    if (listener_.login == Login::kBackend) client_.line.Tether(tls.TakeReplyLine());
+    return absl::OkStatus();
+  }
+
+  // In clear text we stay between the two until the end.
+  absl::Status RelayBackend() {
+    ASSIGN_OR_RETURN(BackendEnds ends, MakeBackendEnds());
+    ASSIGN_OR_RETURN(const std::string refusal, ReachBackend(ends, {}, true));
+    if (!refusal.empty()) return CloseWith(refusal, "backend");
+    UniqueFd tether;
+    if (listener_.login == Login::kBackend) {
+      ASSIGN_OR_RETURN(auto pair, ipc::SocketPair(SOCK_SEQPACKET));
+      tether = std::move(pair.first);
+      client_.line.Tether(pair.second);
+    }
+    // The client has had its answer to USER.
+    if (!machine_.user().empty()) {
+      RETURN_IF_ERROR(WriteAll(ends.ours.get(), absl::StrCat("USER ", machine_.user(), "\r\n"), control_, deadline_));
+      const absl::StatusOr<std::string> refused = TakeGreeting(ends.ours.get(), control_, deadline_);
+      if (!refused.ok() || !refused->empty()) return CloseWith(refused.value_or(kNoBackend), "backend");
+    }
+    pop3::Passthrough passthrough(machine_.BackendCapabilities());
+    const absl::Status status = RelayPop3({client_.stream.get(), ends.ours.get(), control_}, passthrough,
+                                          machine_.login_line(), deadline_, limits_.idle);
+    if (absl::IsDeadlineExceeded(status) && passthrough.logged_in()) return absl::AbortedError("idle");
+    if (absl::IsInvalidArgument(status)) return absl::AbortedError(status.message());
+    RETURN_IF_ERROR(status);
+    why_ = "backend_closed";
+    DropBuffered(client_.stream.get());
+    return absl::OkStatus();
+  }
+
+  absl::Status CloseWith(absl::string_view line, const char* why) {
+    RETURN_IF_ERROR(WriteAll(client_.stream.get(), absl::StrCat(line, "\r\n"), control_, deadline_));
+    why_ = why;
+    DropBuffered(client_.stream.get());
+    return absl::OkStatus();
+  }
+
+  // While it lasts the client's octets are left alone: they are the backend's.
   absl::Status LogIn() {
-    auto outcome = TryLogIn();
+    auto outcome = client_.line.LogIn(machine_.user(), machine_.password(), facts_, client_.stream, deadline_);
     if (!outcome.ok() && !absl::IsUnavailable(outcome.status()) && !absl::IsOutOfRange(outcome.status()))
       return outcome.status();
     // The launcher has gone, or does not take what is sent: that is temporary.
@@ -116,31 +180,19 @@ class Dialogue {
     switch (outcome.value_or(LoginOutcome::kTemporary)) {
       case LoginOutcome::kAccepted:
         handed_over_ = true;
+        // In clear text nobody of ours stays whose end could be watched.
+        if (tls_reply_line_.valid()) client_.line.Tether(tls_reply_line_);
         return absl::OkStatus();
       case LoginOutcome::kRejected:
         return Perform(machine_.OnLoginFailed(pop3::LoginAnswer::kRejected));
       case LoginOutcome::kRejectedLast:
         return Perform(machine_.OnLoginFailed(pop3::LoginAnswer::kRejectedLast));
+      case LoginOutcome::kPenalized:
+        return Perform(machine_.OnLoginFailed(pop3::LoginAnswer::kPenalized));
       case LoginOutcome::kTemporary:
         break;
     }
     return Perform(machine_.OnLoginFailed(pop3::LoginAnswer::kTemporary));
-  }
-
-  absl::StatusOr<LoginOutcome> TryLogIn() {
-    {
-      ASSIGN_OR_RETURN(const UniqueFd credentials, CredentialsPipe(machine_.user(), machine_.password()));
-      RETURN_IF_ERROR(client_.line.Send(ipc::Login{facts_}, {credentials.get()}));
-    }
-    RETURN_IF_ERROR(role::Wait(client_.line.fd(), POLLIN, control_, deadline_));
-    ASSIGN_OR_RETURN(const auto result, client_.line.Receive<ipc::LoginResult>());
-    if (result.body.outcome != LoginOutcome::kAccepted) return result.body.outcome;
-
-    // The stream is ours until the backend runs: if it cannot be started, we can still say so.
-    RETURN_IF_ERROR(client_.line.Send(ipc::Stream{}, {client_.stream.get()}));
-    RETURN_IF_ERROR(role::Wait(client_.line.fd(), POLLIN, control_, deadline_));
-    ASSIGN_OR_RETURN(const auto started, client_.line.Receive<ipc::Started>());
-    return started.body.error == 0 ? LoginOutcome::kAccepted : LoginOutcome::kTemporary;
   }
 
   const Listener& listener_;
@@ -151,6 +203,7 @@ class Dialogue {
   const Deadline deadline_;
   pop3::Machine machine_;
   ipc::TlsFacts facts_;
+  UniqueFd tls_reply_line_;  // hangs up with the tlsworker; none in clear text
   const char* why_ = nullptr;
   bool handed_over_ = false;
 };

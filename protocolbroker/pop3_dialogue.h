@@ -6,19 +6,29 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
-#include "ipc/channel.h"
+#include "protocolbroker/launch_line.h"
 #include "protocolbroker/pop3/machine.h"
+#include "protocolbroker/tls_side.h"
 
 namespace postern::protocolbroker {
 
+// Who checks the password, and how the backend is reached.
+enum class Login {
+  kCheckpassword,  // checkpassword, which then becomes the backend
+  kBackend,        // a backend that the launcher starts
+  kConnect,        // a backend that listens on a socket
+};
+
 struct Listener {
   uint32_t service = 0;  // index, for the tlsworker
+  Login login = Login::kCheckpassword;
   pop3::Settings pop3;
 };
 
 struct Limits {
   absl::Duration login = absl::Seconds(60);      // from the first octet of ours to a finished login, all attempts
   absl::Duration handshake = absl::Seconds(10);  // of TLS; the tlsworker keeps it, we wait a little longer
+  absl::Duration idle = absl::Minutes(35);       // where we relay: after the login, without a command or a reply
 };
 
 // What one session has. All owned.
@@ -26,12 +36,12 @@ struct Client {
   uint64_t session = 0;
   base::UniqueFd stream;  // the client's socket, later the plain side of TLS
   base::UniqueFd life;    // held open while anybody serves the client
-  ipc::Channel<ipc::Role::kProtocolBroker, ipc::Role::kBackendLauncher> line;
+  LaunchLine line;
+  base::UniqueFd backend_socket;  // of kConnect: not connected yet
 };
 
-using TlsChannel = ipc::Channel<ipc::Role::kProtocolBroker, ipc::Role::kTlsWorker>;
-
-// Speaks with the client until a backend has the stream or the session is over; ok in both cases. `tls` is where to
+// Speaks with the client until a backend has the stream or the session is over; ok in both cases. With login by the
+// backend and in clear text it stays between the two. `tls` is where to
 // ask for TLS, shared by all workers; `control` hangs up with the supervisor. Logs "dialogue_end" unless a backend
 // took over.
 absl::Status ServePop3(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls,

@@ -1,13 +1,18 @@
 #include "supervisor/plan.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <optional>
+
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "backendlauncher/confine.h"
 #include "base/status_macros.h"
 
 namespace postern::supervisor {
@@ -33,13 +38,20 @@ Options AcceptorOptions(const Config& config) {
   return options;
 }
 
+std::string LoginOption(const Service& service) {
+  if (service.login == config::Login::kCheckpassword) return "--login=checkpassword";
+  return service.connect.empty() ? "--login=backend" : "--login=connect";
+}
+
 Options BrokerOptions(const Config& config) {
   Options options = {absl::StrCat("--sessions=", config.limits.sessions), Seconds("login-seconds", config.limits.login),
-                     Seconds("handshake-seconds", config.limits.handshake)};
+                     Seconds("handshake-seconds", config.limits.handshake),
+                     Seconds("idle-seconds", config.limits.idle)};
   for (size_t i = 0; i < config.services.size(); ++i)
     for (const Listener& listener : config.services[i].listeners) {
       const Service& service = config.services[i];
       options.push_back(absl::StrCat("--listener=", i));
+      options.push_back(LoginOption(service));
       options.push_back(listener.implicit_tls ? "--tls=implicit" : "--tls=starttls");
       options.push_back(service.plaintext == config::Plaintext::kAllow ? "--plaintext=allow" : "--plaintext=refuse");
       for (const std::string& capability : service.capabilities)
@@ -56,16 +68,72 @@ Options TlsOptions(const Config& config) {
   return options;
 }
 
-Options LauncherOptions(const Config& config) {
-  Options options = {absl::StrCat("--login-attempts=", config.limits.login_attempts)};
-  if (!StartedAsRoot()) options.push_back("--checkpassword-user=self");
+// "--user=UID:GID" and the groups, of checkpassword or of a backend that does the login itself.
+std::string UserOption(const Config& config, const Service& service, std::vector<std::string>* errors) {
+  const auto report = [&](const config::Name& name, absl::string_view problem) {
+    errors->push_back(absl::StrCat(config.path, ":", name.place.line, ":", name.place.column, ": ", problem));
+  };
+  uid_t uid = geteuid(), gid = getegid();
+  if (service.user.has_value()) {
+    const std::string& name = service.user->text;
+    const passwd* entry = getpwnam(name.c_str());
+    if (entry != nullptr) {
+      uid = entry->pw_uid;
+      gid = entry->pw_gid;
+    } else if (absl::SimpleAtoi(name, &uid)) {
+      gid = uid;
+    } else {
+      report(*service.user, absl::StrCat("user: there is no user \"", name, "\""));
+    }
+    if (!StartedAsRoot() && uid != geteuid())
+      report(*service.user, "user: only root can start programs as another user");
+  }
+  std::string option = absl::StrCat("--user=", uid, ":", gid);
+  for (const config::Name& group : service.groups) {
+    const struct group* entry = getgrnam(group.text.c_str());
+    gid_t number = 0;
+    if (entry != nullptr)
+      number = entry->gr_gid;
+    else if (!absl::SimpleAtoi(group.text, &number))
+      report(group, absl::StrCat("groups: there is no group \"", group.text, "\""));
+    absl::StrAppend(&option, ":", number);
+    if (!StartedAsRoot()) report(group, "groups: only root can give groups to a program");
+  }
+  return option;
+}
+
+std::string ConfinementOption(const Service& service) {
+  constexpr int64_t kMib = 1 << 20;
+  const config::BackendLimits& limits = service.backend_limits;
+  const auto octets = [](const std::optional<int64_t>& mib) {
+    return mib.has_value() ? *mib * kMib : backendlauncher::Confinement::kInherited;
+  };
+  const auto number = [](const std::optional<int64_t>& value) {
+    return value.value_or(backendlauncher::Confinement::kInherited);
+  };
+  return absl::StrCat("--confinement=",
+                      backendlauncher::ToWord({service.no_new_privs, octets(limits.memory_mib),
+                                               number(limits.open_files), number(limits.processes),
+                                               number(limits.cpu_seconds), octets(limits.file_mib), limits.nice}));
+}
+
+Options LauncherOptions(const Config& config, std::vector<std::string>* errors) {
+  Options options = {absl::StrCat("--login-attempts=", config.limits.login_attempts),
+                     absl::StrCat("--login-penalty=", config.limits.login_penalty),
+                     Seconds("backend-end-seconds", config.limits.backend_end)};
   for (const Service& service : config.services) {
     options.push_back(absl::StrCat("--service=", service.name));
+    options.push_back(LoginOption(service));
+    options.push_back(UserOption(config, service, errors));
+    options.push_back(ConfinementOption(service));
     for (const std::string& word : service.checkpassword) options.push_back(absl::StrCat("--checkpassword=", word));
     for (const std::string& word : service.backend) options.push_back(absl::StrCat("--backend=", word));
+    if (!service.connect.empty()) {
+      options.push_back(absl::StrCat("--connect=", service.connect));
+      options.push_back(absl::StrCat("--proxy-protocol=", service.proxy_protocol));
+    }
     for (const auto& [name, value] : service.environment)
       options.push_back(absl::StrCat("--environment=", name, "=", value));
-    options.push_back(service.no_new_privs ? "--no-new-privs=yes" : "--no-new-privs=no");
   }
   return options;
 }
@@ -105,8 +173,8 @@ absl::StatusOr<Plan> MakePlan(Config config) {
   const auto need_program = [&](const std::string& path) {
     if (access(path.c_str(), X_OK) != 0) errors.push_back(absl::StrCat(path, ": ", strerror(errno)));
   };
-  const Options options[] = {LoggerOptions(), LauncherOptions(config), TlsOptions(config), BrokerOptions(config),
-                             AcceptorOptions(config)};
+  const Options options[] = {LoggerOptions(), LauncherOptions(config, &errors), TlsOptions(config),
+                             BrokerOptions(config), AcceptorOptions(config)};
   for (size_t i = 0; i < kRoles; ++i) {
     RolePlan& role = plan.roles[i];
     role.binary = plan.layout.binaries[i];

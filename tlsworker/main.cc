@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <openssl/rand.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -76,6 +77,10 @@ absl::Status ReadCertificates(Config& config, base::InheritedFds& fds, const Uni
   return absl::OkStatus();
 }
 
+// For the broker to reach the backend: the most that login_seconds may be, which is the broker's own limit. Its death
+// shows at once, as the end of the reply line.
+constexpr absl::Duration kResumeTime = absl::Hours(1);
+
 // Where the policy of a worker expects them: only these two may be shut down. The control and log sockets are shared
 // with the zygote and all workers.
 constexpr int kClientFd = 20, kPlainFd = 21;
@@ -85,7 +90,19 @@ absl::StatusOr<UniqueFd> MoveTo(int number, UniqueFd fd) {
   return UniqueFd(number);
 }
 
-absl::Status ServeClient(const Config& config, const Service& service, Client client, int control) {
+// False: there is no backend, and the client knows.
+absl::StatusOr<bool> AwaitResume(SSL* ssl, const Client& client, int control) {
+  absl::Status status = role::Wait(client.reply.fd(), POLLIN, control, base::Deadline::In(kResumeTime));
+  absl::StatusOr<ipc::Incoming<ipc::Resume>> resume = status;
+  if (status.ok()) resume = client.reply.Receive<ipc::Resume>();
+  if (resume.ok() && resume->body.refusal.octets == 0) return true;
+  if (!resume.ok()) base::Event("no_backend").AddText("error", resume.status().message());
+  const std::string refusal = resume.ok() ? absl::StrCat(resume->body.refusal.view(), "\r\n") : "";
+  SayAndClose(ssl, client.socket.get(), control, refusal);
+  return false;
+}
+
+absl::Status ServeClient(const Config& config, const Service& service, Client client, bool hold, int control) {
   // The fork has copied the state of the random generators: every worker would make the same keys (OpenSSL notices a
   // fork by getpid() alone, which a PID namespace defeats).
   if (RAND_poll() != 1) return absl::InternalError("cannot reseed");
@@ -108,8 +125,11 @@ absl::Status ServeClient(const Config& config, const Service& service, Client cl
       .Add("sni", facts.sni.view())
       .Add("ms", absl::ToInt64Milliseconds(base::Deadline::Now() - started));
   RETURN_IF_ERROR(client.reply.Send(ipc::TlsStarted{facts}));
-  client.reply.Close();
-
+  // The reply line stays open: whoever has its other end can see when we end.
+  if (hold) {
+    ASSIGN_OR_RETURN(const bool goes_on, AwaitResume(ssl.get(), client, control));
+    if (!goes_on) return absl::OkStatus();
+  }
   const RelayOptions options = {service.protocol == "pop3", config.idle};
   const Outcome outcome = Relay(ssl.get(), client.socket.get(), client.plain.get(), control, options);
   base::Event("tls_end").Add("in", outcome.from_client).Add("out", outcome.to_client).Add("why", Name(outcome.why));
@@ -154,7 +174,8 @@ absl::Status Run(int argc, char** argv) {
       base::SetTitle(absl::StrFormat("tlsworker: session %08x", request.session));
       client.reply = ipc::Channel<Role::kTlsWorker, Role::kProtocolBroker>(std::move(incoming->fds[2]));
       client.life = std::move(incoming->fds[3]);
-      return ServeClient(config, config.services[request.service], std::move(client), supervisor.fd());
+      return ServeClient(config, config.services[request.service], std::move(client), request.hold != 0,
+                         supervisor.fd());
     });
   });
 }

@@ -108,4 +108,13 @@ void Linger(int socket, int control) {
   }
 }
 
+void SayAndClose(SSL* ssl, int socket, int control, absl::string_view text) {
+  ERR_clear_error();
+  // Into a send buffer that is empty: what does not go at once will not go.
+  if (!text.empty()) SSL_write(ssl, text.data(), static_cast<int>(text.size()));
+  ERR_clear_error();
+  SSL_shutdown(ssl);
+  Linger(socket, control);
+}
+
 }  // namespace postern::tlsworker

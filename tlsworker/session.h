@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/deadline.h"
 #include "base/unique_fd.h"
@@ -29,6 +30,9 @@ ipc::TlsFacts Facts(const SSL* ssl);
 // client still sends until it closes too, for at most two seconds: closing with octets unread would send a reset, which
 // may overtake what we said last.
 void Linger(int socket, int control);
+
+// The end of a session that has no backend: says `text`, a line or nothing, then close_notify, then as Linger().
+void SayAndClose(SSL* ssl, int socket, int control, absl::string_view text);
 
 }  // namespace postern::tlsworker
 

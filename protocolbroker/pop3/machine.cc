@@ -2,9 +2,15 @@
 
 #include <string.h>
 
+#include <algorithm>
+#include <optional>
+#include <utility>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 
 namespace postern::protocolbroker::pop3 {
 namespace {
@@ -19,6 +25,12 @@ bool IsAfterLogin(absl::string_view verb) {
   return false;
 }
 
+bool Contains(const std::vector<std::string>& lines, absl::string_view line) {
+  return std::find(lines.begin(), lines.end(), line) != lines.end();
+}
+
+bool IsSasl(absl::string_view capability) { return capability.substr(0, capability.find(' ')) == "SASL"; }
+
 // NUL would shift checkpassword's fields; CR and the other controls have no business in a line.
 bool HasControl(absl::string_view line) {
   for (char c : line)
@@ -32,11 +44,13 @@ Machine::~Machine() { Forget(); }
 
 // A worker lives as long as one session, but a core or a bug should not find in it what is no longer needed.
 void Machine::Forget() {
-  explicit_bzero(user_.data(), user_.size());
-  explicit_bzero(password_.data(), password_.size());
-  user_.clear();
-  password_.clear();
+  for (std::string* text : {&user_, &password_, &login_line_}) {
+    explicit_bzero(text->data(), text->size());
+    text->clear();
+  }
 }
+
+size_t Machine::line_octets_max() const { return state_ == State::kSasl ? sasl::kAnswerOctetsMax : kCommandOctetsMax; }
 
 Step Machine::Stay(absl::string_view reply) { return Become(state_, Act::kNone, reply); }
 
@@ -60,23 +74,34 @@ Step Machine::OnTls() {
   return Become(State::kSecured, Act::kNone, "");
 }
 
+// "-ERR [CODE] text"; without the code where it would be taken for text (RFC 2449 §8).
+std::string Machine::Coded(absl::string_view code, absl::string_view text) const {
+  const bool announced = !settings_.backend_login || Contains(settings_.capabilities, "RESP-CODES");
+  return absl::StrCat("-ERR ", announced ? absl::StrCat("[", code, "] ") : "", text);
+}
+
 Step Machine::OnLoginFailed(LoginAnswer answer) {
   Forget();
   // The codes are RFC 3206's; RESP-CODES and AUTH-RESP-CODE announce them.
   switch (answer) {
     case LoginAnswer::kRejected:
-      return Become(secured_before_login_ ? State::kSecured : State::kPlain, Act::kNone,
-                    "-ERR [AUTH] user name or password is wrong");
+      return Become(before_login_, Act::kNone, Coded("AUTH", "user name or password is wrong"));
     case LoginAnswer::kRejectedLast:
-      return Close("-ERR [AUTH] user name or password is wrong, too many attempts", "attempts");
+      return Close(Coded("AUTH", "user name or password is wrong, too many attempts"), "attempts");
+    case LoginAnswer::kPenalized:
+      return Close(Coded("SYS/TEMP", "too many failed logins from your address, try again later"), "penalty");
     case LoginAnswer::kTemporary:
       break;
   }
-  return Close("-ERR [SYS/TEMP] cannot log in now, try again later", "temporary");
+  return Close(Coded("SYS/TEMP", "cannot log in now, try again later"), "temporary");
 }
 
 Step Machine::OnLine(absl::string_view line, Ending ending, bool more_buffered) {
   if (ending == Ending::kTooLong) return Close("-ERR line too long", "line_too_long");
+  if (state_ == State::kSasl) {
+    if (ending == Ending::kBareLf) return Become(before_login_, Act::kNone, "-ERR a line ends in CR LF");
+    return OnSasl(sasl_.OnAnswer(line));
+  }
   if (ending == Ending::kBareLf) return Stay("-ERR a line ends in CR LF, not in a bare LF");
   if (HasControl(line)) return Stay("-ERR control character in the line");
 
@@ -89,22 +114,32 @@ Step Machine::OnLine(absl::string_view line, Ending ending, bool more_buffered) 
   if (absl::EqualsIgnoreCase(verb, "CAPA") && !has_argument) return OnCapa();
   if (absl::EqualsIgnoreCase(verb, "STLS")) return OnStls(has_argument, more_buffered);
   if (absl::EqualsIgnoreCase(verb, "USER")) return OnUser(argument);
-  if (absl::EqualsIgnoreCase(verb, "PASS")) return OnPass(argument);
+  if (absl::EqualsIgnoreCase(verb, "PASS")) return OnPass(argument, line);
+  if (absl::EqualsIgnoreCase(verb, "AUTH")) return OnAuth(argument, line);
   if (absl::EqualsIgnoreCase(verb, "QUIT") && !has_argument) return Close("+OK bye", "quit");
-  if (absl::EqualsIgnoreCase(verb, "APOP") || absl::EqualsIgnoreCase(verb, "AUTH"))
-    return Stay(LoginAllowed() ? "-ERR only USER and PASS are served here" : "-ERR STLS first");
+  // The greeting had no timestamp.
+  if (absl::EqualsIgnoreCase(verb, "APOP")) return Stay("-ERR no APOP here");
   if (IsAfterLogin(verb)) return Stay("-ERR log in first");
   return Stay("-ERR unknown command");
 }
 
 Step Machine::OnCapa() {
   std::string reply = "+OK capabilities follow\r\n";
-  for (const std::string& capability : settings_.capabilities) absl::StrAppend(&reply, capability, "\r\n");
-  absl::StrAppend(&reply, "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
   // Where a login would be refused it is not offered, so that no client sends a password to learn that.
+  for (const std::string& capability : settings_.capabilities)
+    if (LoginAllowed() || !IsSasl(capability)) absl::StrAppend(&reply, capability, "\r\n");
+  if (!settings_.backend_login) {
+    absl::StrAppend(&reply, "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
+    if (LoginAllowed()) absl::StrAppend(&reply, "SASL ", sasl::kMechanisms, "\r\n");
+  }
   if (LoginAllowed()) absl::StrAppend(&reply, "USER\r\n");
-  if (state_ == State::kPlain) absl::StrAppend(&reply, "STLS\r\n");
+  if (state_ == State::kPlain && !settings_.implicit_tls) absl::StrAppend(&reply, "STLS\r\n");
   return Stay(absl::StrCat(reply, "."));
+}
+
+std::string Machine::BackendCapabilities() const {
+  return absl::StrCat(absl::StrJoin(settings_.capabilities, "\r\n"), settings_.capabilities.empty() ? "" : "\r\n",
+                      "USER\r\n.\r\n");
 }
 
 Step Machine::OnStls(bool has_argument, bool more_buffered) {
@@ -123,13 +158,55 @@ Step Machine::OnUser(absl::string_view name) {
   return Stay("+OK");
 }
 
-Step Machine::OnPass(absl::string_view password) {
+Step Machine::OnPass(absl::string_view password, absl::string_view line) {
   if (!LoginAllowed()) return Stay("-ERR STLS first, no login in clear text");
   if (user_.empty()) return Stay("-ERR USER first");
   if (password.empty()) return Stay("-ERR PASS needs a password");
+  if (settings_.backend_login) return LogInByBackend(line);
+  return LogIn(user_, password);
+}
+
+// RFC 5034 §4: AUTH mechanism [initial-response].
+Step Machine::OnAuth(absl::string_view argument, absl::string_view line) {
+  if (!LoginAllowed()) return Stay("-ERR STLS first, no login in clear text");
+  if (argument.empty()) return Stay("-ERR AUTH needs a mechanism");
+  if (settings_.backend_login) {
+    Forget();  // a USER before it has no meaning for it
+    return LogInByBackend(line);
+  }
+  const std::pair<absl::string_view, absl::string_view> words = absl::StrSplit(argument, absl::MaxSplits(' ', 1));
+  before_login_ = state_;
+  std::optional<absl::string_view> initial;
+  if (!words.second.empty()) initial = words.second;
+  return OnSasl(sasl_.Start(words.first, initial));
+}
+
+Step Machine::OnSasl(sasl::Result result) {
+  switch (result) {
+    case sasl::Result::kChallenge:
+      return Become(State::kSasl, Act::kNone, absl::StrCat("+ ", sasl_.challenge()));
+    case sasl::Result::kFailed:
+      return Become(before_login_, Act::kNone, absl::StrCat("-ERR ", sasl_.error()));
+    case sasl::Result::kDone:
+      break;
+  }
+  state_ = before_login_;
+  return LogIn(sasl_.user(), sasl_.password());
+}
+
+Step Machine::LogIn(absl::string_view user, absl::string_view password) {
+  if (const char* refusal = sasl::Refusal(user, password); refusal != nullptr)
+    return Stay(absl::StrCat("-ERR ", refusal));
+  std::string kept(user);  // `user` may be user_ itself
+  user_ = std::move(kept);
   password_ = std::string(password);
-  secured_before_login_ = state_ == State::kSecured;
+  before_login_ = state_;
   return Become(State::kAwaitLogin, Act::kLogin, "");
+}
+
+Step Machine::LogInByBackend(absl::string_view line) {
+  login_line_ = std::string(line);
+  return Become(State::kAwaitLogin, Act::kBackendLogin, "");
 }
 
 }  // namespace postern::protocolbroker::pop3

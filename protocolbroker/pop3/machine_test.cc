@@ -8,9 +8,11 @@
 namespace postern::protocolbroker::pop3 {
 namespace {
 
-const Settings kStartTls = {false, false, {"TOP", "UIDL"}};
-const Settings kImplicit = {true, false, {"TOP", "UIDL"}};
-const Settings kPlaintextAllowed = {false, true, {}};
+const Settings kStartTls = {false, false, false, {"TOP", "UIDL"}};
+const Settings kImplicit = {true, false, false, {"TOP", "UIDL"}};
+const Settings kPlaintextAllowed = {false, true, false, {}};
+const Settings kBackend = {false, true, true, {"TOP", "SASL PLAIN"}};
+const Settings kBackendRefused = {false, false, true, {"TOP", "SASL PLAIN", "RESP-CODES"}};
 
 // A line as a client sends it, and what must come of it. Rows of one dialogue follow one another on one machine.
 struct Row {
@@ -22,7 +24,7 @@ struct Row {
   Act act;
 };
 
-constexpr State P = State::kPlain, T = State::kAwaitTls, S = State::kSecured, L = State::kAwaitLogin,
+constexpr State P = State::kPlain, T = State::kAwaitTls, S = State::kSecured, L = State::kAwaitLogin, A = State::kSasl,
                 C = State::kClosed;
 constexpr Ending kCrLf = Ending::kCrLf;
 
@@ -54,7 +56,7 @@ TEST(Pop3MachineTest, FollowsTheTableInClearText) {
              {"USER", kCrLf, false, "-ERR", P, Act::kNone},
              {"APOP demo 0123", kCrLf, false, "-ERR", P, Act::kNone},
              {"AUTH PLAIN AGRlbW8AZGVtbw==", kCrLf, false, "-ERR STLS first", P, Act::kNone},
-             {"AUTH", kCrLf, false, "-ERR", P, Act::kNone},
+             {"AUTH", kCrLf, false, "-ERR STLS first", P, Act::kNone},
              {"NOOP", kCrLf, false, "-ERR log in first", P, Act::kNone},
              {"STAT", kCrLf, false, "-ERR log in first", P, Act::kNone},
              {"RETR 1", kCrLf, false, "-ERR log in first", P, Act::kNone},
@@ -113,7 +115,7 @@ TEST(Pop3MachineTest, FollowsTheTableInsideTls) {
 }
 
 TEST(Pop3MachineTest, StlsForgetsTheUser) {
-  Machine machine({false, true, {}});
+  Machine machine(kPlaintextAllowed);
   machine.OnConnect();
   Follow("USER, then STLS", machine,
          {{"USER demo", kCrLf, false, "+OK", P, Act::kNone}, {"STLS", kCrLf, false, "+OK", T, Act::kStartTls}});
@@ -128,6 +130,100 @@ TEST(Pop3MachineTest, ClearTextLoginWhereItIsAllowed) {
          {{"USER demo", kCrLf, false, "+OK", P, Act::kNone}, {"PASS x", kCrLf, false, "", L, Act::kLogin}});
   EXPECT_EQ(machine.OnLoginFailed(LoginAnswer::kRejected).next, P);
   Follow("STLS after a failed login", machine, {{"STLS", kCrLf, false, "+OK", T, Act::kStartTls}});
+}
+
+TEST(Pop3MachineTest, Auth) {
+  Machine machine(kImplicit);
+  machine.OnConnect();
+  Follow("inside TLS", machine,
+         {
+             {"AUTH", kCrLf, false, "-ERR AUTH needs a mechanism", S, Act::kNone},
+             {"AUTH ", kCrLf, false, "-ERR AUTH needs a mechanism", S, Act::kNone},
+             {"AUTH CRAM-MD5", kCrLf, false, "-ERR only PLAIN and LOGIN", S, Act::kNone},
+             {"AUTH PLAIN *", kCrLf, false, "-ERR cancelled", S, Act::kNone},
+             {"AUTH PLAIN x y", kCrLf, false, "-ERR not base64", S, Act::kNone},
+             {"AUTH PLAIN =", kCrLf, false, "-ERR PLAIN wants", S, Act::kNone},
+             {"auth plain", kCrLf, false, "+ \r\n", A, Act::kNone},
+             {"*", kCrLf, false, "-ERR cancelled", S, Act::kNone},
+             // What answers a challenge is no command, whatever it looks like.
+             {"AUTH PLAIN", kCrLf, false, "+ \r\n", A, Act::kNone},
+             {"STLS", kCrLf, true, "-ERR PLAIN wants", S, Act::kNone},
+             {"AUTH LOGIN", kCrLf, false, "+ VXNlcm5hbWU6\r\n", A, Act::kNone},
+             {"QUIT", kCrLf, false, "+ UGFzc3dvcmQ6\r\n", A, Act::kNone},
+             {"CAPA", Ending::kBareLf, false, "-ERR a line ends", S, Act::kNone},
+             {"AUTH LOGIN", kCrLf, false, "+ VXNlcm5hbWU6\r\n", A, Act::kNone},
+             {"", kCrLf, false, "+ UGFzc3dvcmQ6\r\n", A, Act::kNone},
+             {"cA==", kCrLf, false, "-ERR the user name is empty", S, Act::kNone},
+             {"AUTH LOGIN ZGVtbw==", kCrLf, false, "+ UGFzc3dvcmQ6\r\n", A, Act::kNone},
+             {"cGFzcw==", kCrLf, true, "", L, Act::kLogin},
+         });
+  EXPECT_EQ(machine.user(), "demo");
+  EXPECT_EQ(machine.password(), "pass");
+  EXPECT_EQ(machine.OnLoginFailed(LoginAnswer::kRejected).next, S);
+  Follow("after a rejected login", machine, {{"AUTH PLAIN AGRlbW8AZGVtbw==", kCrLf, false, "", L, Act::kLogin}});
+  EXPECT_EQ(machine.password(), "demo");
+}
+
+TEST(Pop3MachineTest, AnAnswerMayBeLongerThanACommand) {
+  Machine machine(kImplicit);
+  machine.OnConnect();
+  EXPECT_EQ(machine.line_octets_max(), kCommandOctetsMax);
+  machine.OnLine("AUTH PLAIN", kCrLf, false);
+  EXPECT_EQ(machine.line_octets_max(), sasl::kAnswerOctetsMax);
+  EXPECT_EQ(machine.OnLine(std::string(1000, 'x'), Ending::kTooLong, true).act, Act::kClose);
+}
+
+TEST(Pop3MachineTest, AuthInClearTextLeadsBackToIt) {
+  Machine machine(kPlaintextAllowed);
+  machine.OnConnect();
+  Follow("clear text", machine,
+         {
+             {"AUTH PLAIN", kCrLf, false, "+ \r\n", A, Act::kNone},
+             {"AGRlbW8AZGVtbw==", kCrLf, false, "", L, Act::kLogin},
+         });
+  EXPECT_EQ(machine.OnLoginFailed(LoginAnswer::kRejected).next, P);
+  Follow("STLS after it", machine, {{"STLS", kCrLf, false, "+OK", T, Act::kStartTls}});
+}
+
+TEST(Pop3MachineTest, TheBackendLogsIn) {
+  Machine refused(kBackendRefused);
+  refused.OnConnect();
+  Follow("refused", refused,
+         {
+             {"USER demo", kCrLf, false, "-ERR STLS first", P, Act::kNone},
+             {"AUTH PLAIN x", kCrLf, false, "-ERR STLS first", P, Act::kNone},
+             {"STLS", kCrLf, false, "+OK", T, Act::kStartTls},
+         });
+  Machine machine(kBackend);
+  machine.OnConnect();
+  Follow("allowed", machine,
+         {
+             {"PASS demo", kCrLf, false, "-ERR USER first", P, Act::kNone},
+             {"APOP demo 0123", kCrLf, false, "-ERR", P, Act::kNone},
+             {"USER demo", kCrLf, false, "+OK", P, Act::kNone},
+             {"pass two  words", kCrLf, true, "", L, Act::kBackendLogin},
+         });
+  EXPECT_EQ(machine.user(), "demo");
+  EXPECT_EQ(machine.login_line(), "pass two  words");
+  EXPECT_EQ(machine.BackendCapabilities(), "TOP\r\nSASL PLAIN\r\nUSER\r\n.\r\n");
+  Machine auth(kBackend);
+  auth.OnConnect();
+  Follow("AUTH", auth,
+         {
+             {"USER demo", kCrLf, false, "+OK", P, Act::kNone},
+             {"AUTH CRAM-MD5", kCrLf, false, "", L, Act::kBackendLogin},
+         });
+  EXPECT_EQ(auth.user(), "");
+  EXPECT_EQ(auth.login_line(), "AUTH CRAM-MD5");
+}
+
+TEST(Pop3MachineTest, APenaltySaysSo) {
+  Machine machine(kImplicit);
+  machine.OnConnect();
+  machine.OnLine("AUTH PLAIN AGRlbW8AZGVtbw==", kCrLf, false);
+  const Step step = machine.OnLoginFailed(LoginAnswer::kPenalized);
+  EXPECT_TRUE(absl::StartsWith(step.reply, "-ERR [SYS/TEMP]")) << step.reply;
+  EXPECT_EQ(step.act, Act::kClose);
 }
 
 TEST(Pop3MachineTest, ATemporaryFailureSaysSo) {
@@ -149,7 +245,7 @@ TEST(Pop3MachineTest, EndsWhereItMust) {
     EXPECT_EQ(quit.state(), C);
     Machine overlong(each);
     overlong.OnConnect();
-    const Step step = overlong.OnLine(std::string(kLineOctetsMax, 'x'), Ending::kTooLong, true);
+    const Step step = overlong.OnLine(std::string(kCommandOctetsMax, 'x'), Ending::kTooLong, true);
     EXPECT_EQ(step.reply, "-ERR line too long\r\n");
     EXPECT_EQ(step.act, Act::kClose);
   }
@@ -158,12 +254,16 @@ TEST(Pop3MachineTest, EndsWhereItMust) {
 TEST(Pop3MachineTest, CapaSaysWhatHolds) {
   const struct {
     Settings settings;
-    bool after_stls, user, stls;
+    bool after_stls;
+    std::vector<absl::string_view> has, has_not;
   } kRows[] = {
-      {kStartTls, false, false, true},
-      {kStartTls, true, true, false},
-      {kImplicit, false, true, false},
-      {kPlaintextAllowed, false, true, true},
+      {kStartTls, false, {"STLS", "TOP", "UIDL", "PIPELINING", "RESP-CODES"}, {"USER", "SASL PLAIN LOGIN"}},
+      {kStartTls, true, {"USER", "SASL PLAIN LOGIN", "TOP", "PIPELINING", "AUTH-RESP-CODE"}, {"STLS"}},
+      {kImplicit, false, {"USER", "SASL PLAIN LOGIN", "TOP", "RESP-CODES"}, {"STLS"}},
+      {kPlaintextAllowed, false, {"USER", "SASL PLAIN LOGIN", "STLS", "PIPELINING"}, {"TOP"}},
+      // What the backend bears out is the administrator's to say.
+      {kBackend, false, {"USER", "SASL PLAIN", "STLS", "TOP"}, {"PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"}},
+      {kBackendRefused, false, {"STLS", "TOP", "RESP-CODES"}, {"USER", "SASL PLAIN", "PIPELINING"}},
   };
   for (const auto& row : kRows) {
     Machine machine(row.settings);
@@ -173,11 +273,9 @@ TEST(Pop3MachineTest, CapaSaysWhatHolds) {
       machine.OnTls();
     }
     const std::vector<std::string> lines = absl::StrSplit(machine.OnLine("CAPA", kCrLf, false).reply, "\r\n");
-    const auto has = [&](absl::string_view word) { return std::count(lines.begin(), lines.end(), word) == 1; };
-    EXPECT_EQ(has("USER"), row.user);
-    EXPECT_EQ(has("STLS"), row.stls);
-    EXPECT_EQ(has("TOP"), !row.settings.capabilities.empty());
-    EXPECT_TRUE(has("PIPELINING") && has("RESP-CODES") && has("AUTH-RESP-CODE"));
+    const auto count = [&](absl::string_view word) { return std::count(lines.begin(), lines.end(), word); };
+    for (absl::string_view line : row.has) EXPECT_EQ(count(line), 1) << line;
+    for (absl::string_view line : row.has_not) EXPECT_EQ(count(line), 0) << line;
     EXPECT_EQ(lines[lines.size() - 2], ".");
     EXPECT_EQ(lines.back(), "");
   }

@@ -105,7 +105,7 @@ class RejectedTest(harness.PosternTest):
 
     def test_order_and_odd_arguments(self):
         with self.postern.connect_tls() as client:
-            for command in (b"PASS x", b"USER", b"USER ", b"APOP x y", b"AUTH PLAIN", b"STAT", b"RETR 1", b"XYZZY", b""):
+            for command in (b"PASS x", b"USER", b"USER ", b"APOP x y", b"AUTH", b"AUTH X", b"STAT", b"RETR 1", b"XYZZY", b""):
                 self.assert_err(client.command(command))
             self.assertEqual(self.postern.log.find("login_failed"), [])
             self.assert_ok(client.login(USER, self.postern.password))

@@ -26,7 +26,7 @@ void CheckStep(const Machine& machine, const Step& step) {
   if (step.act != Act::kLogin) return;
   Check(machine.state() == State::kAwaitLogin && !machine.user().empty() && !machine.password().empty());
   for (const std::string& field : {machine.user(), machine.password()}) {
-    Check(field.size() < kLineOctetsMax);
+    Check(field.size() <= postern::protocolbroker::sasl::kCredentialsOctetsMax);
     Check(field.find('\0') == field.npos && field.find('\n') == field.npos);
   }
 }
@@ -36,15 +36,16 @@ void CheckStep(const Machine& machine, const Step& step) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   absl::string_view input(reinterpret_cast<const char*>(data), size);
-  const bool implicit_tls = (input[0] & 1) != 0, allow = (input[0] & 2) != 0;
+  const bool implicit_tls = (input[0] & 1) != 0, allow = (input[0] & 2) != 0, backend = (input[0] & 4) != 0;
   input.remove_prefix(1);
-  Machine machine({implicit_tls, allow, {"TOP", "UIDL"}});
+  Machine machine({implicit_tls, allow, backend, {"TOP", "UIDL"}});
   CheckStep(machine, machine.OnConnect());
   bool tls = implicit_tls;
   while (!input.empty() && machine.state() != State::kClosed) {
-    const size_t lf = input.substr(0, kLineOctetsMax).find('\n');
-    if (lf == absl::string_view::npos && input.size() < kLineOctetsMax) break;
-    absl::string_view line = input.substr(0, lf == absl::string_view::npos ? kLineOctetsMax : lf);
+    const size_t octets_max = machine.line_octets_max();
+    const size_t lf = input.substr(0, octets_max).find('\n');
+    if (lf == absl::string_view::npos && input.size() < octets_max) break;
+    absl::string_view line = input.substr(0, lf == absl::string_view::npos ? octets_max : lf);
     input.remove_prefix(line.size() + (lf == absl::string_view::npos ? 0 : 1));
     Ending ending = lf == absl::string_view::npos ? Ending::kTooLong : Ending::kBareLf;
     if (ending == Ending::kBareLf && absl::EndsWith(line, "\r")) {
@@ -58,6 +59,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       tls = true;
       CheckStep(machine, machine.OnTls());
       Check(machine.user().empty());
+    }
+    if (step.act == Act::kBackendLogin) {
+      Check((tls || allow) && backend && !machine.login_line().empty());
+      return 0;
     }
     if (step.act == Act::kLogin) {
       Check(tls || allow);

@@ -1,0 +1,59 @@
+#include "protocolbroker/pop3/passthrough.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace postern::protocolbroker::pop3 {
+namespace {
+
+constexpr size_t kCommandOctetsMax = 255;  // RFC 2449 §4
+constexpr size_t kSaslOctetsMax = 12288;   // RFC 5034 §4
+constexpr size_t kKeptOctetsMax = 8;       // of a line: "+OK", "." and their ends are told by less
+
+// Commands whose +OK is followed by lines: RFC 1939 §5 and §7. LIST and UIDL only without an argument.
+bool IsLong(absl::string_view verb, bool has_argument) {
+  if (absl::EqualsIgnoreCase(verb, "RETR") || absl::EqualsIgnoreCase(verb, "TOP")) return true;
+  return !has_argument && (absl::EqualsIgnoreCase(verb, "LIST") || absl::EqualsIgnoreCase(verb, "UIDL"));
+}
+
+bool IsOk(absl::string_view line) { return absl::StartsWithIgnoreCase(line, "+OK"); }
+
+}  // namespace
+
+size_t Passthrough::line_octets_max() const { return sasl_ ? kSaslOctetsMax : kCommandOctetsMax; }
+
+std::string Passthrough::OnLine(absl::string_view line) {
+  line_.clear();
+  in_lines_ = may_be_long_ = false;
+  if (sasl_) return "";  // the login goes on
+  const size_t space = line.find(' ');
+  const absl::string_view verb = line.substr(0, space);
+  const bool has_argument = space != absl::string_view::npos && space + 1 < line.size();
+  if (absl::EqualsIgnoreCase(verb, "CAPA")) return absl::StrCat("+OK capabilities follow\r\n", capabilities_);
+  if (absl::EqualsIgnoreCase(verb, "STLS")) return "-ERR STLS comes before the login\r\n";
+  logging_in_ = absl::EqualsIgnoreCase(verb, "PASS") || absl::EqualsIgnoreCase(verb, "AUTH");
+  may_be_long_ = IsLong(verb, has_argument);
+  return "";
+}
+
+// Of a whole line of the reply. True: it was the last.
+bool Passthrough::OnReplyLine() {
+  if (in_lines_) return line_ == ".\r\n" || line_ == ".\n";
+  sasl_ = logging_in_ && absl::StartsWith(line_, "+") && !IsOk(line_);
+  if (logging_in_ && IsOk(line_)) logged_in_ = true;
+  in_lines_ = may_be_long_ && IsOk(line_);
+  return !in_lines_;
+}
+
+bool Passthrough::OnReply(absl::string_view octets) {
+  bool complete = false;
+  for (char octet : octets) {
+    if (line_.size() < kKeptOctetsMax) line_ += octet;
+    if (octet != '\n') continue;
+    complete = OnReplyLine();
+    line_.clear();
+  }
+  return complete;
+}
+
+}  // namespace postern::protocolbroker::pop3

@@ -1,0 +1,122 @@
+#include "protocolbroker/pop3_relay.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "protocolbroker/line_io.h"
+#include "role/role.h"
+
+namespace postern::protocolbroker {
+namespace {
+
+constexpr size_t kGreetingOctetsMax = 512;  // RFC 1939 §3
+constexpr size_t kPieceOctets = 16384;
+
+class Relay {
+ public:
+  Relay(const RelayEnds& ends, pop3::Passthrough& passthrough, const base::Deadline& login, absl::Duration idle)
+      : ends_(ends), passthrough_(passthrough), login_(login), idle_(idle) {}
+
+  // False: the backend has ended.
+  absl::StatusOr<bool> Command(absl::string_view line) {
+    std::string octets = absl::StrCat(line, "\r\n");
+    const absl::Status sent = WriteAll(ends_.backend, octets, ends_.control, Limit());
+    explicit_bzero(octets.data(), octets.size());
+    // A backend that takes no more may have said why: that is read below.
+    if (!sent.ok() && !absl::IsUnavailable(sent)) return sent;
+    while (true) {
+      RETURN_IF_ERROR(role::Wait(ends_.backend, POLLIN, ends_.control, Limit()));
+      ASSIGN_OR_RETURN(const Piece piece, PassPiece());
+      if (piece != Piece::kSome) return piece == Piece::kLast;
+    }
+  }
+
+  absl::Status Serve() {
+    while (true) {
+      pollfd fds[] = {{ends_.client, POLLIN, 0}, {ends_.backend, POLLIN, 0}, {ends_.control, 0, 0}};
+      const base::Deadline limit = Limit();
+      const int ready = poll(fds, 3, limit.PollMillis());
+      if (ready < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
+      if (ready > 0 && fds[2].revents != 0) return absl::CancelledError("shutdown");
+      if (limit.Passed()) return absl::DeadlineExceededError("time is over");
+      if (ready <= 0) continue;
+      // The backend first: if it says something unasked, or ends, that comes before the answer to what is next.
+      if (fds[1].revents != 0) {
+        ASSIGN_OR_RETURN(const Piece piece, PassPiece());
+        if (piece == Piece::kEnd) return absl::OkStatus();
+      } else if (fds[0].revents != 0) {
+        ASSIGN_OR_RETURN(const bool goes_on, OnClient());
+        if (!goes_on) return absl::OkStatus();
+      }
+    }
+  }
+
+ private:
+  enum class Piece { kSome, kLast, kEnd };
+
+  // From now, for the next wait.
+  base::Deadline Limit() const { return passthrough_.logged_in() ? base::Deadline::In(idle_) : login_; }
+
+  absl::StatusOr<bool> OnClient() {
+    const size_t octets_max = passthrough_.line_octets_max();
+    ASSIGN_OR_RETURN(Line line, ReadLine(ends_.client, octets_max, ends_.control, Limit()));
+    if (line.ending == Ending::kTooLong) {
+      RETURN_IF_ERROR(Say("-ERR line too long\r\n"));
+      DropBuffered(ends_.client);
+      return absl::InvalidArgumentError("line_too_long");
+    }
+    if (line.ending == Ending::kBareLf) {
+      RETURN_IF_ERROR(Say("-ERR a line ends in CR LF, not in a bare LF\r\n"));
+      return true;
+    }
+    const std::string answer = passthrough_.OnLine(line.text);
+    if (!answer.empty()) {
+      RETURN_IF_ERROR(Say(answer));
+      return true;
+    }
+    absl::StatusOr<bool> goes_on = Command(line.text);
+    explicit_bzero(line.text.data(), line.text.size());
+    return goes_on;
+  }
+
+  // What the backend has said, to the client.
+  absl::StatusOr<Piece> PassPiece() {
+    char octets[kPieceOctets];
+    const ssize_t taken = recv(ends_.backend, octets, sizeof octets, MSG_DONTWAIT);
+    if (taken < 0 && (errno == EAGAIN || errno == EINTR)) return Piece::kSome;
+    if (taken <= 0) return Piece::kEnd;  // a reset is an end too
+    const absl::string_view text(octets, static_cast<size_t>(taken));
+    const bool complete = passthrough_.OnReply(text);
+    RETURN_IF_ERROR(Say(text));
+    return complete ? Piece::kLast : Piece::kSome;
+  }
+
+  absl::Status Say(absl::string_view text) { return WriteAll(ends_.client, text, ends_.control, Limit()); }
+
+  const RelayEnds& ends_;
+  pop3::Passthrough& passthrough_;
+  const base::Deadline login_;
+  const absl::Duration idle_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> TakeGreeting(int backend, int control, const base::Deadline& deadline) {
+  ASSIGN_OR_RETURN(const Line line, ReadLine(backend, kGreetingOctetsMax, control, deadline));
+  return absl::StartsWith(line.text, "+OK") ? std::string() : line.text;
+}
+
+absl::Status RelayPop3(const RelayEnds& ends, pop3::Passthrough& passthrough, absl::string_view line,
+                       const base::Deadline& login, absl::Duration idle) {
+  Relay relay(ends, passthrough, login, idle);
+  ASSIGN_OR_RETURN(const bool goes_on, relay.Command(line));
+  return goes_on ? relay.Serve() : absl::OkStatus();
+}
+
+}  // namespace postern::protocolbroker
