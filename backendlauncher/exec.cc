@@ -38,25 +38,6 @@ struct Exec {
 
 constexpr size_t kPlacesMax = 6;
 
-// Makes sources[i] descriptor i. First all out of the way, so that none is overwritten before it is copied. The copies
-// are not close-on-exec.
-bool PlaceFds(absl::Span<const int> sources) {
-  int high[kPlacesMax];
-  for (size_t i = 0; i < sources.size(); ++i) {
-    high[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, static_cast<int>(sources.size()));
-    if (high[i] < 0) return false;
-  }
-  for (size_t i = 0; i < sources.size(); ++i)
-    if (dup2(high[i], static_cast<int>(i)) != static_cast<int>(i)) return false;
-  return true;
-}
-
-bool BecomeUser(const User& user) {
-  if (getuid() == user.uid && getgid() == user.gid) return true;
-  return setgroups(user.groups.size(), user.groups.data()) == 0 && setresgid(user.gid, user.gid, user.gid) == 0 &&
-         setresuid(user.uid, user.uid, user.uid) == 0;
-}
-
 // The supervisor has raised the soft limit for its own roles. Programs that use select(2), or close all that they could
 // have open, want what a login would give them.
 void LowerDescriptorLimit() {
@@ -67,6 +48,26 @@ void LowerDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Makes sources[i] descriptor i. First all out of the way, so that none is overwritten before it is copied. The copies
+// are not close-on-exec. Everything else is: the limit comes down only now, as the launcher may have thousands.
+bool PlaceFds(absl::Span<const int> sources) {
+  int high[kPlacesMax];
+  for (size_t i = 0; i < sources.size(); ++i) {
+    high[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, static_cast<int>(sources.size()));
+    if (high[i] < 0) return false;
+  }
+  for (size_t i = 0; i < sources.size(); ++i)
+    if (dup2(high[i], static_cast<int>(i)) != static_cast<int>(i)) return false;
+  LowerDescriptorLimit();
+  return true;
+}
+
+bool BecomeUser(const User& user) {
+  if (getuid() == user.uid && getgid() == user.gid) return true;
+  return setgroups(user.groups.size(), user.groups.data()) == 0 && setresgid(user.gid, user.gid, user.gid) == 0 &&
+         setresuid(user.uid, user.uid, user.uid) == 0;
+}
+
 // What a child is before it gets descriptors and a user.
 void Detach() {
   setsid();                          // no terminal, and a process group to kill
@@ -75,7 +76,6 @@ void Detach() {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   signal(SIGPIPE, SIG_DFL);
-  LowerDescriptorLimit();
 }
 
 absl::Status NoProcess() { return absl::UnavailableError(absl::StrCat("fork: ", strerror(errno))); }
@@ -96,9 +96,9 @@ absl::StatusOr<pid_t> StartCheckpassword(const CheckpasswordCommand& command, co
   if (pid > 0) return pid;
 
   Detach();
-  if (PlaceFds({fds.null, fds.null, fds.log, fds.credentials, fds.status, fds.begin}) && BecomeUser(command.user))
-    exec();
-  dprintf(STDERR_FILENO, "cannot execute %s: %s\n", exec.arguments[0], strerror(errno));
+  const bool placed = PlaceFds({fds.null, fds.null, fds.log, fds.credentials, fds.status, fds.begin});
+  if (placed && BecomeUser(command.user)) exec();
+  dprintf(placed ? STDERR_FILENO : fds.log, "cannot execute %s: %s\n", exec.arguments[0], strerror(errno));
   _exit(base::kExitTemporary);
 }
 

@@ -363,13 +363,16 @@ void Launcher::Failed(Key key, Session& session, int error) {
   Forget(key);
 }
 
-// The broker's last word, or its end: in clear text nobody stays between client and backend.
+// The broker's last word, or its end. Only after a login by checkpassword in clear text is nobody of ours left between
+// client and backend; in any other case its end without a tether means that it died, or that the backend is not wanted.
 void Launcher::OnTether(Key key, Session& session) {
   auto incoming = session.line.Receive<ipc::Tether>();
   if (absl::IsUnavailable(incoming.status())) return;
   session.line.Close();
   absl::Status status = incoming.status();
-  if (absl::IsOutOfRange(status)) return;
+  const bool direct =
+      config_.services[session.service].login == Login::kCheckpassword && session.facts.version.octets == 0;
+  if (absl::IsOutOfRange(status)) return direct ? void() : OnTetherGone(key, session);
   if (status.ok()) status = OnlyIf(IsSocket(incoming->fds[0].get(), SOCK_SEQPACKET), "no tether");
   if (!status.ok()) {
     Event("bad_request", session.session).AddText("error", status.message());

@@ -115,6 +115,7 @@ absl::StatusOr<std::string> TakeGreeting(int backend, int control, const base::D
 absl::Status RelayPop3(const RelayEnds& ends, pop3::Passthrough& passthrough, absl::string_view line,
                        const base::Deadline& login, absl::Duration idle) {
   Relay relay(ends, passthrough, login, idle);
+  (void)passthrough.OnLine(line);  // a PASS or AUTH: never answered for the backend
   ASSIGN_OR_RETURN(const bool goes_on, relay.Command(line));
   return goes_on ? relay.Serve() : absl::OkStatus();
 }

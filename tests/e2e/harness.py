@@ -26,7 +26,7 @@ from processes import eventually
 
 ROOT = os.geteuid() == 0
 ROLES = ("acceptor", "protocolbroker", "tlsworker", "backendlauncher", "logger")  # in the order of their uids
-BACKENDS = ("envdump", "bulk", "record", "counted")
+BACKENDS = ("envdump", "bulk", "record", "counted", "selflogin")
 USER = "demo"
 MESSAGES = (
     b"From: a@localhost\nSubject: first\n\nOne line.\n",
