@@ -37,6 +37,7 @@ struct Exec {
 };
 
 constexpr size_t kPlacesMax = 6;
+constexpr int kBackendStatusFd = 3;  // close-on-exec: the backend never sees it
 
 // The supervisor has raised the soft limit for its own roles. Programs that use select(2), or close all that they could
 // have open, want what a login would give them.
@@ -109,17 +110,15 @@ absl::StatusOr<pid_t> StartBackend(const BackendCommand& command, const BackendF
   if (pid > 0) return pid;
 
   Detach();
-  constexpr int kStatus = 3;
-  int error = 0;
-  if (!PlaceFds({fds.stream, fds.stream, fds.log, fds.status}) || fcntl(kStatus, F_SETFD, FD_CLOEXEC) != 0 ||
-      !BecomeUser(command.user))
-    error = errno;
-  if (error == 0) error = Confine(command.confinement);
+  const bool placed = PlaceFds({fds.stream, fds.stream, fds.log, fds.status});
+  const int status = placed ? kBackendStatusFd : fds.status;
+  const bool ready = placed && fcntl(status, F_SETFD, FD_CLOEXEC) == 0 && BecomeUser(command.user);
+  int error = ready ? Confine(command.confinement) : errno;
   if (error == 0) {
     exec();
     error = errno;
   }
-  const ipc::Channel<ipc::Role::kBegin, ipc::Role::kBackendLauncher> launcher{base::UniqueFd(kStatus)};
+  const ipc::Channel<ipc::Role::kBegin, ipc::Role::kBackendLauncher> launcher{base::UniqueFd(status)};
   (void)launcher.Send(ipc::ExecFailed{error == 0 ? EIO : error});
   _exit(base::kExitTemporary);
 }

@@ -66,6 +66,19 @@ class InsideTlsTest(SelfLoginTest):
             with postern.connect_tls() as client:
                 self.assertEqual(client.command(b"XID"), want)
 
+    @unittest.skipUnless(ROOT, "needs root to become somebody else")
+    def test_started_by_an_ordinary_user(self):
+        settings = {"login": "backend", "checkpassword": None, **self.installation.backend("selflogin", PASSWORD)}
+        postern = self.start(service=settings, ordinary=True)
+        with postern.connect_stls() as client:
+            self.assertTrue(client.command(b"XID").startswith(b"+OK %d %d" % (postern.uid, postern.uid)))
+            client.login("x", PASSWORD)
+        for key, value in (("user", "root"), ("groups", ["mail"])):
+            settings = {**settings, "user": None, "groups": None, key: value}
+            status, said = self.prepare(service=settings, ordinary=True).check()
+            self.assertEqual(status, 100)
+            self.assertIn("only root can", said)
+
     def test_a_user_or_group_that_does_not_exist(self):
         postern = self.prepare(service={"user": "no-such-user", "groups": ["no-such-group"]})
         status, said = postern.check()
