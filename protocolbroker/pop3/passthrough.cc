@@ -25,12 +25,15 @@ size_t Passthrough::line_octets_max() const { return sasl_ ? kSaslOctetsMax : kC
 std::string Passthrough::OnLine(absl::string_view line) {
   line_.clear();
   in_lines_ = may_be_long_ = false;
+  awaiting_ = true;
   if (sasl_) return "";  // the login goes on
   const size_t space = line.find(' ');
   const absl::string_view verb = line.substr(0, space);
   const bool has_argument = space != absl::string_view::npos && space + 1 < line.size();
+  awaiting_ = false;
   if (absl::EqualsIgnoreCase(verb, "CAPA")) return absl::StrCat("+OK capabilities follow\r\n", capabilities_);
   if (absl::EqualsIgnoreCase(verb, "STLS")) return "-ERR STLS comes before the login\r\n";
+  awaiting_ = true;
   logging_in_ = absl::EqualsIgnoreCase(verb, "PASS") || absl::EqualsIgnoreCase(verb, "AUTH");
   may_be_long_ = IsLong(verb, has_argument);
   return "";
@@ -46,14 +49,14 @@ bool Passthrough::OnReplyLine() {
 }
 
 bool Passthrough::OnReply(absl::string_view octets) {
-  bool complete = false;
   for (char octet : octets) {
+    if (!awaiting_) break;  // what a backend says unasked has no meaning here
     if (line_.size() < kKeptOctetsMax) line_ += octet;
     if (octet != '\n') continue;
-    complete = OnReplyLine();
+    awaiting_ = !OnReplyLine();
     line_.clear();
   }
-  return complete;
+  return !awaiting_;
 }
 
 }  // namespace postern::protocolbroker::pop3

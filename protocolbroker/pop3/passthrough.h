@@ -23,7 +23,7 @@ class Passthrough {
   // The client's next line, without its CRLF. Not empty: the answer, whole lines; the backend is not asked. Empty: the
   // line goes to the backend, whose reply comes next.
   std::string OnLine(absl::string_view line);
-  // Octets of that reply, in any pieces. True: it is complete.
+  // What the backend says, in any pieces. True: it owes no reply (any more).
   bool OnReply(absl::string_view octets);
 
   // The backend has accepted a PASS or an AUTH.
@@ -33,6 +33,7 @@ class Passthrough {
   bool OnReplyLine();
 
   const std::string capabilities_;
+  bool awaiting_ = false;  // the backend owes a reply
   bool logged_in_ = false;
   bool sasl_ = false;         // the last reply was a challenge: what the client says next is no command
   bool logging_in_ = false;   // the command under way is a login

@@ -56,6 +56,19 @@ TEST(PassthroughTest, ASession) {
   });
 }
 
+TEST(PassthroughTest, WhatIsSaidUnaskedChangesNothing) {
+  Passthrough passthrough(kCapabilities);
+  EXPECT_TRUE(passthrough.OnReply("+OK 1\r\n+OK 2\r\n"));
+  EXPECT_FALSE(passthrough.logged_in());
+  passthrough.OnLine("LIST");
+  EXPECT_TRUE(passthrough.OnReply("+OK\r\n.\r\n-ERR time is over\r\nx"));
+  EXPECT_TRUE(passthrough.OnReply("more"));
+  passthrough.OnLine("PASS x");
+  EXPECT_FALSE(passthrough.OnReply("+O"));
+  EXPECT_TRUE(passthrough.OnReply("K\r\n"));
+  EXPECT_TRUE(passthrough.logged_in());
+}
+
 TEST(PassthroughTest, SaslAnswersAreNoCommands) {
   Follow({
       {"AUTH PLAIN", "+ \r\n", "", false, true},
