@@ -23,19 +23,18 @@ bool IsOk(absl::string_view line) { return absl::StartsWithIgnoreCase(line, "+OK
 size_t Passthrough::line_octets_max() const { return sasl_ ? kSaslOctetsMax : kCommandOctetsMax; }
 
 std::string Passthrough::OnLine(absl::string_view line) {
+  if (!sasl_) {  // else the login goes on, whatever the line looks like
+    const size_t space = line.find(' ');
+    const absl::string_view verb = line.substr(0, space);
+    const bool has_argument = space != absl::string_view::npos && space + 1 < line.size();
+    if (absl::EqualsIgnoreCase(verb, "CAPA")) return absl::StrCat("+OK capabilities follow\r\n", capabilities_);
+    if (absl::EqualsIgnoreCase(verb, "STLS")) return "-ERR STLS comes before the login\r\n";
+    logging_in_ = absl::EqualsIgnoreCase(verb, "PASS") || absl::EqualsIgnoreCase(verb, "AUTH");
+    may_be_long_ = IsLong(verb, has_argument);
+  }
   line_.clear();
-  in_lines_ = may_be_long_ = false;
+  in_lines_ = false;
   awaiting_ = true;
-  if (sasl_) return "";  // the login goes on
-  const size_t space = line.find(' ');
-  const absl::string_view verb = line.substr(0, space);
-  const bool has_argument = space != absl::string_view::npos && space + 1 < line.size();
-  awaiting_ = false;
-  if (absl::EqualsIgnoreCase(verb, "CAPA")) return absl::StrCat("+OK capabilities follow\r\n", capabilities_);
-  if (absl::EqualsIgnoreCase(verb, "STLS")) return "-ERR STLS comes before the login\r\n";
-  awaiting_ = true;
-  logging_in_ = absl::EqualsIgnoreCase(verb, "PASS") || absl::EqualsIgnoreCase(verb, "AUTH");
-  may_be_long_ = IsLong(verb, has_argument);
   return "";
 }
 
