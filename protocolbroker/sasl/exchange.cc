@@ -18,38 +18,39 @@ bool HasControl(absl::string_view text) {
   return false;
 }
 
-// RFC 4648 §4 and nothing more: absl's decoder also takes white space, missing padding, and bits behind the last octet.
+// RFC 4648 §4 and nothing more: absl's decoder also takes white space, missing padding, "." as padding, and bits behind
+// the last octet.
 bool Decode(absl::string_view base64, std::string* octets) {
   if (!absl::Base64Unescape(base64, octets)) return false;
   std::string again = absl::Base64Escape(*octets);
   const bool same = again == base64;
-  explicit_bzero(again.data(), again.size());
+  Clear(again);
   return same;
 }
 
-void Clear(std::string& text) {
-  explicit_bzero(text.data(), text.size());
-  text.clear();
-}
-
 }  // namespace
+
+void Clear(std::string& secret) {
+  secret.resize(secret.capacity());
+  explicit_bzero(secret.data(), secret.size());
+  secret.clear();
+}
 
 const char* Refusal(absl::string_view user, absl::string_view password) {
   if (user.empty()) return "the user name is empty";
   if (password.empty()) return "the password is empty";
   if (HasControl(user) || HasControl(password)) return "control character in user name or password";
-  if (user.size() + password.size() > kCredentialsOctetsMax) return "user name and password are too long";
+  if (user.size() + password.size() > kCredentialsOctetsMax) return "user name and password are too long to be tried";
   return nullptr;
 }
 
-Exchange::~Exchange() {
+void Exchange::Forget() {
   Clear(user_);
   Clear(password_);
 }
 
 Result Exchange::Start(absl::string_view mechanism, std::optional<absl::string_view> initial) {
-  Clear(user_);
-  Clear(password_);
+  Forget();
   Result result = Result::kFailed;
   if (absl::EqualsIgnoreCase(mechanism, "PLAIN"))
     result = Ask(Step::kPlain, "");
@@ -64,30 +65,23 @@ Result Exchange::Start(absl::string_view mechanism, std::optional<absl::string_v
 Result Exchange::OnAnswer(absl::string_view base64) {
   if (base64 == "*") return Fail("cancelled");
   std::string octets;
-  if (!Decode(base64, &octets)) {
-    Clear(octets);
-    return Fail("not base64");
-  }
-  return Take(std::move(octets));
-}
-
-Result Exchange::Take(std::string octets) {
-  Result result = Result::kFailed;
-  switch (step_) {
-    case Step::kPlain:
-      result = TakePlain(octets);
-      break;
-    case Step::kLoginUser:
-      user_ = octets;
-      result = Ask(Step::kLoginPassword, "Password:");
-      break;
-    case Step::kLoginPassword:
-      password_ = octets;
-      result = Finish();
-      break;
-  }
+  const Result result = Decode(base64, &octets) ? Take(octets) : Fail("not base64");
   Clear(octets);
   return result;
+}
+
+Result Exchange::Take(absl::string_view octets) {
+  switch (step_) {
+    case Step::kPlain:
+      return TakePlain(octets);
+    case Step::kLoginUser:
+      user_.assign(octets.data(), octets.size());
+      return Ask(Step::kLoginPassword, "Password:");
+    case Step::kLoginPassword:
+      password_.assign(octets.data(), octets.size());
+      return Finish();
+  }
+  return Fail("no such step");
 }
 
 // RFC 4616 §2: authorization identity NUL authentication identity NUL password.
@@ -95,8 +89,9 @@ Result Exchange::TakePlain(absl::string_view octets) {
   const std::vector<absl::string_view> parts = absl::StrSplit(octets, '\0');
   if (parts.size() != 3) return Fail("PLAIN wants three fields");
   if (!parts[0].empty() && parts[0] != parts[1]) return Fail("no login as another user");
-  user_ = std::string(parts[1]);
-  password_ = std::string(parts[2]);
+  // Assigned, not moved there: the temporary would keep a short password on the stack.
+  user_.assign(parts[1].data(), parts[1].size());
+  password_.assign(parts[2].data(), parts[2].size());
   return Finish();
 }
 
@@ -112,8 +107,7 @@ Result Exchange::Finish() {
 }
 
 Result Exchange::Fail(const char* error) {
-  Clear(user_);
-  Clear(password_);
+  Forget();
   error_ = error;
   return Result::kFailed;
 }

@@ -23,6 +23,10 @@ inline constexpr size_t kAnswerOctetsMax = 1024;
 // checkpassword's fields or have no business in a line.
 const char* Refusal(absl::string_view user, absl::string_view password);
 
+// Empties a string that held a secret and leaves nothing of it behind, beyond its present end either: a string that was
+// longer, or was moved from, or that a decoder gave up on, still has octets there.
+void Clear(std::string& secret);
+
 enum class Result {
   kChallenge,  // send challenge(), wait for an answer
   kDone,       // user() and password()
@@ -32,7 +36,7 @@ enum class Result {
 class Exchange {
  public:
   Exchange() = default;
-  ~Exchange();
+  ~Exchange() { Forget(); }
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
@@ -40,6 +44,8 @@ class Exchange {
   Result Start(absl::string_view mechanism, std::optional<absl::string_view> initial);
   // The answer to a challenge, base64; "*" cancels.
   Result OnAnswer(absl::string_view base64);
+  // Once user() and password() have been taken over.
+  void Forget();
 
   const std::string& challenge() const { return challenge_; }  // base64, may be empty
   const char* error() const { return error_; }
@@ -48,7 +54,7 @@ class Exchange {
 
  private:
   enum class Step { kPlain, kLoginUser, kLoginPassword };
-  Result Take(std::string octets);
+  Result Take(absl::string_view octets);
   Result TakePlain(absl::string_view octets);
   Result Ask(Step step, absl::string_view challenge);
   Result Finish();

@@ -1,6 +1,7 @@
 #include "protocolbroker/sasl/exchange.h"
 
 #include <gtest/gtest.h>
+#include <string.h>
 
 #include <vector>
 
@@ -47,10 +48,23 @@ TEST(ExchangeTest, FollowsTheTable) {
        "control character in user name or password",
        "",
        ""},
-      {"plain, long", "PLAIN", Plain("", "u", long_password), {}, {}, "user name and password are too long", "", ""},
+      {"plain, long",
+       "PLAIN",
+       Plain("", "u", long_password),
+       {},
+       {},
+       "user name and password are too long to be tried",
+       "",
+       ""},
       {"no padding", "PLAIN", "AHUAcA", {}, {}, "not base64", "", ""},
       {"space", "PLAIN", "AHUA cA==", {}, {}, "not base64", "", ""},
       {"bits behind the end", "PLAIN", "AHUAcB==", {}, {}, "not base64", "", ""},
+      {"dots for padding", "PLAIN", "AHUAcA..", {}, {}, "not base64", "", ""},
+      {"padding alone", "PLAIN", "====", {}, {}, "not base64", "", ""},
+      {"padding, then more", "PLAIN", "AHUAcA==AAAA", {}, {}, "not base64", "", ""},
+      {"one octet too few", "PLAIN", "AHUAc", {}, {}, "not base64", "", ""},
+      {"NUL in the base64", "PLAIN", std::string("AHUA\0cA==", 9), {}, {}, "not base64", "", ""},
+      {"= as an answer", "PLAIN", {}, {"="}, {""}, "not base64", "", ""},
       {"other alphabet", "PLAIN", "AHUA-w==", {}, {}, "not base64", "", ""},
       {"a command", "PLAIN", {}, {"STLS"}, {""}, "PLAIN wants three fields", "", ""},  // it is base64
       {"a command with a space", "PLAIN", {}, {"RETR 1"}, {""}, "not base64", "", ""},
@@ -64,6 +78,18 @@ TEST(ExchangeTest, FollowsTheTable) {
        "control character in user name or password",
        "",
        ""},
+      {"login, octets above ASCII",
+       "LOGIN",
+       Base64("\xc3\xbc"),
+       {Base64("\xff")},
+       {"Password:"},
+       "",
+       "\xc3\xbc",
+       "\xff"},
+      {"login, empty password", "LOGIN", Base64("u"), {""}, {"Password:"}, "the password is empty", "", ""},
+      {"login, malformed user", "LOGIN", {}, {"dQ="}, {"Username:"}, "not base64", "", ""},
+      {"login, malformed password", "LOGIN", Base64("u"), {"="}, {"Password:"}, "not base64", "", ""},
+      {"login, a command", "LOGIN", Base64("u"), {"STLS\r"}, {"Password:"}, "not base64", "", ""},
       {"login, empty user", "LOGIN", "=", {Base64("p")}, {"Password:"}, "the user name is empty", "", ""},
       {"login, cancelled", "LOGIN", {}, {Base64("u"), "*"}, {"Username:", "Password:"}, "cancelled", "", ""},
       {"unknown", "CRAM-MD5", {}, {}, {}, "only PLAIN and LOGIN are served here", "", ""},
@@ -90,6 +116,35 @@ TEST(ExchangeTest, FollowsTheTable) {
     EXPECT_EQ(exchange.user(), row.user);
     EXPECT_EQ(exchange.password(), row.password);
   }
+}
+
+TEST(ExchangeTest, TheLongestThatFits) {
+  const std::string password(kCredentialsOctetsMax - 1, 'p');
+  EXPECT_EQ(Refusal("u", password), nullptr);
+  EXPECT_STREQ(Refusal("uu", password), "user name and password are too long to be tried");
+  EXPECT_LE(kCredentialsOctetsMax + 3 + strlen("none"), 512u);             // what checkpassword reads
+  EXPECT_LE(Plain("", "u", password + "p").size() + 2, kAnswerOctetsMax);  // so that it is refused by name
+}
+
+TEST(ExchangeTest, ClearLeavesNothing) {
+  std::string secret = "a longer secret than a short string holds";
+  const char* const octets = secret.data();
+  const size_t size = secret.size();
+  secret.resize(3);
+  Clear(secret);
+  EXPECT_TRUE(secret.empty());
+  ASSERT_GE(secret.capacity(), size);  // the memory is still the string's
+  EXPECT_EQ(absl::string_view(octets, size).find_first_not_of('\0'), absl::string_view::npos);
+}
+
+TEST(ExchangeTest, Forgets) {
+  Exchange exchange;
+  EXPECT_EQ(exchange.Start("PLAIN", "AHgAeQ=="), Result::kDone);
+  exchange.Forget();
+  EXPECT_EQ(exchange.user() + exchange.password(), "");
+  EXPECT_EQ(exchange.Start("PLAIN", "AHgAeQ=="), Result::kDone);
+  EXPECT_EQ(exchange.Start("PLAIN", "!"), Result::kFailed);
+  EXPECT_EQ(exchange.user() + exchange.password(), "");
 }
 
 TEST(ExchangeTest, StartsAnew) {
