@@ -1,7 +1,5 @@
 #include "protocolbroker/pop3/machine.h"
 
-#include <string.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -44,10 +42,8 @@ Machine::~Machine() { Forget(); }
 
 // A worker lives as long as one session, but a core or a bug should not find in it what is no longer needed.
 void Machine::Forget() {
-  for (std::string* text : {&user_, &password_, &login_line_}) {
-    explicit_bzero(text->data(), text->size());
-    text->clear();
-  }
+  for (std::string* secret : {&user_, &password_, &login_line_}) sasl::Clear(*secret);
+  sasl_.Forget();
 }
 
 size_t Machine::line_octets_max() const { return state_ == State::kSasl ? sasl::kAnswerOctetsMax : kCommandOctetsMax; }
@@ -154,7 +150,7 @@ Step Machine::OnStls(bool has_argument, bool more_buffered) {
 Step Machine::OnUser(absl::string_view name) {
   if (!LoginAllowed()) return Stay("-ERR STLS first, no login in clear text");
   if (name.empty()) return Stay("-ERR USER needs a name");
-  user_ = std::string(name);
+  user_.assign(name.data(), name.size());
   return Stay("+OK");
 }
 
@@ -169,8 +165,8 @@ Step Machine::OnPass(absl::string_view password, absl::string_view line) {
 // RFC 5034 §4: AUTH mechanism [initial-response].
 Step Machine::OnAuth(absl::string_view argument, absl::string_view line) {
   if (!LoginAllowed()) return Stay("-ERR STLS first, no login in clear text");
-  if (argument.empty()) return Stay("-ERR AUTH needs a mechanism");
   if (settings_.backend_login) {
+    if (argument.empty()) return Stay("-ERR AUTH needs a mechanism");
     Forget();  // a USER before it has no meaning for it
     return LogInByBackend(line);
   }
@@ -197,15 +193,15 @@ Step Machine::OnSasl(sasl::Result result) {
 Step Machine::LogIn(absl::string_view user, absl::string_view password) {
   if (const char* refusal = sasl::Refusal(user, password); refusal != nullptr)
     return Stay(absl::StrCat("-ERR ", refusal));
-  std::string kept(user);  // `user` may be user_ itself
-  user_ = std::move(kept);
-  password_ = std::string(password);
+  user_.assign(user.data(), user.size());  // which may be user_ itself: assign() allows that
+  password_.assign(password.data(), password.size());
+  sasl_.Forget();
   before_login_ = state_;
   return Become(State::kAwaitLogin, Act::kLogin, "");
 }
 
 Step Machine::LogInByBackend(absl::string_view line) {
-  login_line_ = std::string(line);
+  login_line_.assign(line.data(), line.size());
   return Become(State::kAwaitLogin, Act::kBackendLogin, "");
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 
@@ -137,9 +138,15 @@ TEST(Pop3MachineTest, Auth) {
   machine.OnConnect();
   Follow("inside TLS", machine,
          {
-             {"AUTH", kCrLf, false, "-ERR AUTH needs a mechanism", S, Act::kNone},
-             {"AUTH ", kCrLf, false, "-ERR AUTH needs a mechanism", S, Act::kNone},
+             {"AUTH", kCrLf, false, "-ERR only PLAIN and LOGIN", S, Act::kNone},
+             {"AUTH ", kCrLf, false, "-ERR only PLAIN and LOGIN", S, Act::kNone},
              {"AUTH CRAM-MD5", kCrLf, false, "-ERR only PLAIN and LOGIN", S, Act::kNone},
+             {"AUTH CRAM-MD5 AAAA", kCrLf, false, "-ERR only PLAIN and LOGIN", S, Act::kNone},
+             {"AUTH PLAIN\tAAAA", kCrLf, false, "-ERR control", S, Act::kNone},
+             {"AUTH PLAIN AGRlbW8AZGVtbw", kCrLf, false, "-ERR not base64", S, Act::kNone},
+             {"AUTH PLAIN b3RoZXIAZGVtbwBkZW1v", kCrLf, false, "-ERR no login as another", S, Act::kNone},
+             {"AUTH PLAIN AGRlbW8A", kCrLf, false, "-ERR the password is empty", S, Act::kNone},
+             {"AUTH PLAIN AGRlbW8AZAplbW8=", kCrLf, false, "-ERR control character in user", S, Act::kNone},
              {"AUTH PLAIN *", kCrLf, false, "-ERR cancelled", S, Act::kNone},
              {"AUTH PLAIN x y", kCrLf, false, "-ERR not base64", S, Act::kNone},
              {"AUTH PLAIN =", kCrLf, false, "-ERR PLAIN wants", S, Act::kNone},
@@ -148,6 +155,12 @@ TEST(Pop3MachineTest, Auth) {
              // What answers a challenge is no command, whatever it looks like.
              {"AUTH PLAIN", kCrLf, false, "+ \r\n", A, Act::kNone},
              {"STLS", kCrLf, true, "-ERR PLAIN wants", S, Act::kNone},
+             {"AUTH PLAIN", kCrLf, false, "+ \r\n", A, Act::kNone},
+             {"CAPA", kCrLf, false, "-ERR PLAIN wants", S, Act::kNone},
+             {"AUTH PLAIN", kCrLf, false, "+ \r\n", A, Act::kNone},
+             {"PASS demo", kCrLf, false, "-ERR not base64", S, Act::kNone},
+             {"AUTH PLAIN", kCrLf, false, "+ \r\n", A, Act::kNone},
+             {"=", kCrLf, false, "-ERR not base64", S, Act::kNone},  // only an initial response may be "="
              {"AUTH LOGIN", kCrLf, false, "+ VXNlcm5hbWU6\r\n", A, Act::kNone},
              {"QUIT", kCrLf, false, "+ UGFzc3dvcmQ6\r\n", A, Act::kNone},
              {"CAPA", Ending::kBareLf, false, "-ERR a line ends", S, Act::kNone},
@@ -162,6 +175,56 @@ TEST(Pop3MachineTest, Auth) {
   EXPECT_EQ(machine.OnLoginFailed(LoginAnswer::kRejected).next, S);
   Follow("after a rejected login", machine, {{"AUTH PLAIN AGRlbW8AZGVtbw==", kCrLf, false, "", L, Act::kLogin}});
   EXPECT_EQ(machine.password(), "demo");
+}
+
+TEST(Pop3MachineTest, AuthThatFailsLeavesWhatWasSaidBefore) {
+  Machine machine(kImplicit);
+  machine.OnConnect();
+  Follow("USER, AUTH, PASS", machine,
+         {
+             {"USER demo", kCrLf, false, "+OK", S, Act::kNone},
+             {"AUTH LOGIN b3RoZXI=", kCrLf, false, "+ UGFzc3dvcmQ6\r\n", A, Act::kNone},
+             {"*", kCrLf, false, "-ERR cancelled", S, Act::kNone},
+             {"PASS x", kCrLf, false, "", L, Act::kLogin},
+         });
+  EXPECT_EQ(machine.user(), "demo");
+  machine.OnLoginFailed(LoginAnswer::kRejected);
+  Follow("and one that was tried does not", machine, {{"PASS x", kCrLf, false, "-ERR USER first", S, Act::kNone}});
+}
+
+TEST(Pop3MachineTest, AuthIsAnsweredAsPassIs) {
+  for (LoginAnswer answer :
+       {LoginAnswer::kRejected, LoginAnswer::kRejectedLast, LoginAnswer::kTemporary, LoginAnswer::kPenalized}) {
+    Machine auth(kImplicit), pass(kImplicit);
+    auth.OnConnect();
+    pass.OnConnect();
+    auth.OnLine("AUTH PLAIN AGRlbW8AZGVtbw==", kCrLf, false);
+    pass.OnLine("USER demo", kCrLf, false);
+    pass.OnLine("PASS demo", kCrLf, false);
+    EXPECT_EQ(auth.user(), pass.user());
+    EXPECT_EQ(auth.password(), pass.password());
+    const Step one = auth.OnLoginFailed(answer), other = pass.OnLoginFailed(answer);
+    EXPECT_EQ(one.reply, other.reply);
+    EXPECT_EQ(one.next, other.next);
+    EXPECT_EQ(one.act, other.act);
+    EXPECT_STREQ(one.why, other.why);
+    EXPECT_EQ(auth.user() + auth.password(), "");
+  }
+}
+
+TEST(Pop3MachineTest, CredentialsThatNoCheckpasswordTakesAreNotTried) {
+  Machine machine(kImplicit);
+  machine.OnConnect();
+  const std::string most(sasl::kCredentialsOctetsMax - 1, 'x');
+  for (const auto& [password, act] : {std::pair(most, Act::kLogin), std::pair(most + "x", Act::kNone)}) {
+    machine.OnLine("AUTH LOGIN dQ==", kCrLf, false);
+    const std::string answer = absl::Base64Escape(password);
+    EXPECT_LE(answer.size() + 2, machine.line_octets_max());
+    const Step step = machine.OnLine(answer, kCrLf, false);
+    EXPECT_EQ(step.act, act);
+    EXPECT_EQ(step.reply, act == Act::kLogin ? "" : "-ERR user name and password are too long to be tried\r\n");
+    if (act == Act::kLogin) machine.OnLoginFailed(LoginAnswer::kRejected);
+  }
 }
 
 TEST(Pop3MachineTest, AnAnswerMayBeLongerThanACommand) {
@@ -211,6 +274,8 @@ TEST(Pop3MachineTest, TheBackendLogsIn) {
   Follow("AUTH", auth,
          {
              {"USER demo", kCrLf, false, "+OK", P, Act::kNone},
+             {"PASS", kCrLf, false, "-ERR PASS needs", P, Act::kNone},
+             {"AUTH", kCrLf, false, "-ERR AUTH needs a mechanism", P, Act::kNone},
              {"AUTH CRAM-MD5", kCrLf, false, "", L, Act::kBackendLogin},
          });
   EXPECT_EQ(auth.user(), "");
@@ -224,6 +289,22 @@ TEST(Pop3MachineTest, APenaltySaysSo) {
   const Step step = machine.OnLoginFailed(LoginAnswer::kPenalized);
   EXPECT_TRUE(absl::StartsWith(step.reply, "-ERR [SYS/TEMP]")) << step.reply;
   EXPECT_EQ(step.act, Act::kClose);
+  EXPECT_STREQ(step.why, "penalty");
+}
+
+// RFC 2449 §6.4: a code in brackets is one only where RESP-CODES is announced.
+TEST(Pop3MachineTest, CodesAreSentWhereTheyAreAnnounced) {
+  const struct {
+    std::vector<std::string> capabilities;
+    absl::string_view reply;
+  } kRows[] = {{{"TOP"}, "-ERR cannot"}, {{"TOP", "RESP-CODES"}, "-ERR [SYS/TEMP] cannot"}};
+  for (const auto& row : kRows) {
+    Machine machine({false, true, true, row.capabilities});
+    machine.OnConnect();
+    machine.OnLine("AUTH PLAIN", kCrLf, false);
+    const Step step = machine.OnLoginFailed(LoginAnswer::kTemporary);
+    EXPECT_TRUE(absl::StartsWith(step.reply, row.reply)) << step.reply;
+  }
 }
 
 TEST(Pop3MachineTest, ATemporaryFailureSaysSo) {
