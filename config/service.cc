@@ -39,12 +39,13 @@ constexpr absl::string_view kOwnVariables[] = {"PROTO",         "USER",     "HOM
                                                "AUTHENTICATED", "AUTHADDR", "POP3_TLS"};
 constexpr absl::string_view kOwnVariablePrefixes[] = {"TCP", "SSL_"};
 
-// These depend on the state of the session (RFC 2595 §4: STLS only before TLS) or on what the broker does itself.
+// These depend on the state of the session (RFC 2595 §4: STLS only before TLS) or on what the broker does itself. Where
+// the backend does the login, it is the backend that must bear out all but the first two.
 constexpr absl::string_view kOwnCapabilities[] = {"STLS", "USER", "SASL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"};
-// Where the backend does the login, the rest of them are its own affair.
-constexpr absl::string_view kAlwaysOwnCapabilities[] = {"STLS", "USER"};
-// RFC 6856 §2: these commands come before the login, where checkpassword's backend has not been started.
-constexpr absl::string_view kBeforeLoginCapabilities[] = {"UTF8", "LANG"};
+constexpr absl::string_view kOwnWithLoginByBackend[] = {"STLS", "USER"};
+// RFC 6856 §2.1 and §3: commands for before the login, when the broker has the client and no backend runs that could
+// obey them. Inside TLS a backend that does the login announces them itself.
+constexpr absl::string_view kBeforeLogin[] = {"UTF8", "LANG"};
 
 template <typename Words>
 bool Contains(const Words& words, absl::string_view word) {
@@ -60,6 +61,10 @@ bool IsServiceName(absl::string_view name) {
 bool IsVariableName(absl::string_view name) {
   return !name.empty() && !absl::ascii_isdigit(static_cast<unsigned char>(name[0])) &&
          std::all_of(name.begin(), name.end(), [](unsigned char c) { return absl::ascii_isalnum(c) || c == '_'; });
+}
+
+bool IsOwnCapability(absl::string_view tag, Login login) {
+  return login == Login::kBackend ? Contains(kOwnWithLoginByBackend, tag) : Contains(kOwnCapabilities, tag);
 }
 
 bool IsOwnVariable(absl::string_view name) {
@@ -138,12 +143,12 @@ void ReadCapabilities(Reader& reader, Service& service, Errors& errors) {
       errors.Add(line.place, absl::StrCat("capabilities: ", Quote(line.text),
                                           " is not a tag of A-Z, 0-9 and -, then words of printable ASCII, each behind "
                                           "one space"));
-    else if (service.login == Login::kBackend ? Contains(kAlwaysOwnCapabilities, tag) : Contains(kOwnCapabilities, tag))
+    else if (IsOwnCapability(tag, service.login))
       errors.Add(line.place, absl::StrCat("capabilities: whether ", tag, " is announced is decided by postern itself"));
-    else if (service.login == Login::kCheckpassword && Contains(kBeforeLoginCapabilities, tag))
+    else if (Contains(kBeforeLogin, tag))
       errors.Add(line.place, absl::StrCat("capabilities: ", tag,
-                                          " is a command for before the login, and the backend "
-                                          "that would obey it is only started by it"));
+                                          " is a command for before the login, when no backend runs yet that could "
+                                          "obey it"));
     else if (Contains(tags, tag))
       errors.Add(line.place, absl::StrCat("capabilities: ", tag, " is given twice"));
     else

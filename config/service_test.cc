@@ -210,10 +210,32 @@ TEST(ServiceTest, ChecksCapabilities) {
       {capability("'RESP-CODES'"), ":8:15: capabilities: whether RESP-CODES is announced is decided by postern itself"},
       {capability("'AUTH-RESP-CODE'"),
        ":8:15: capabilities: whether AUTH-RESP-CODE is announced is decided by postern itself"},
+      {capability("'UTF8 USER'"),
+       ":8:15: capabilities: UTF8 is a command for before the login, when no backend runs yet that could obey it"},
+      {capability("'LANG'"),
+       ":8:15: capabilities: LANG is a command for before the login, when no backend runs yet that could obey it"},
+      {capability("'TOP','UIDL','LOGIN-DELAY 10','EXPIRE 30 USER','IMPLEMENTATION Courier Mail Server'"), ""},
       {capability("'A','B','C','D','E','F','G','H','I','J','K','L'"), ""},
       {capability("'A','B','C','D','E','F','G','H','I','J','K','L','M'"),
        ":8:14: capabilities must have at most 12 elements"},
       {Minimal("capabilities='TOP'\n"), ":8:14: capabilities must be an array of strings, not \"TOP\""},
+  });
+}
+
+TEST(ServiceTest, ABackendThatLogsInBearsOutItsCapabilities) {
+  const auto capability = [](absl::string_view text) {
+    return Bare(absl::StrCat("capabilities=[", text, "]\nbackend=['/b']\n"));
+  };
+  Follow({
+      {capability("'SASL PLAIN CRAM-MD5','PIPELINING','RESP-CODES','AUTH-RESP-CODE','TOP'"), ""},
+      {capability("'STLS'"), ":7:15: capabilities: whether STLS is announced is decided by postern itself"},
+      {capability("'USER'"), ":7:15: capabilities: whether USER is announced is decided by postern itself"},
+      {capability("'UTF8'"),
+       ":7:15: capabilities: UTF8 is a command for before the login, when no backend runs yet that could obey it"},
+      // The order of the keys does not matter.
+      {absl::StrReplaceAll(capability("'SASL PLAIN'"),
+                           {{"login = 'backend'\n", ""}, {"['/b']\n", "['/b']\nlogin = 'backend'\n"}}),
+       ""},
   });
 }
 
