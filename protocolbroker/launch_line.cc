@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "role/role.h"
 
@@ -22,7 +23,11 @@ constexpr size_t kCredentialsOctetsMax = 512;  // checkpassword's interface; a p
 // Descriptor 3 of checkpassword: login, password and a timestamp, each ended by NUL. The timestamp is for APOP, which
 // is not offered; programs want the field all the same.
 absl::StatusOr<UniqueFd> CredentialsPipe(const std::string& user, const std::string& password) {
-  std::string octets = user + '\0' + password + '\0' + "none" + '\0';
+  std::string octets;
+  octets.reserve(kCredentialsOctetsMax);  // so that no copy of it is left behind
+  for (const absl::string_view field :
+       {absl::string_view(user), absl::string_view(password), absl::string_view("none")})
+    octets.append(field.data(), field.size()).push_back('\0');
   int ends[2];
   if (octets.size() > kCredentialsOctetsMax) return absl::InvalidArgumentError("credentials too long");
   if (pipe2(ends, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe2");

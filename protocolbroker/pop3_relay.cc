@@ -76,11 +76,11 @@ class Relay {
       return true;
     }
     const std::string answer = passthrough_.OnLine(line.text);
-    if (!answer.empty()) {
-      RETURN_IF_ERROR(Say(answer));
-      return true;
-    }
-    absl::StatusOr<bool> goes_on = Command(line.text);
+    absl::StatusOr<bool> goes_on = true;
+    if (answer.empty())
+      goes_on = Command(line.text);
+    else if (const absl::Status said = Say(answer); !said.ok())
+      goes_on = said;
     explicit_bzero(line.text.data(), line.text.size());
     return goes_on;
   }

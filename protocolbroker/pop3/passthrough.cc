@@ -1,5 +1,6 @@
 #include "protocolbroker/pop3/passthrough.h"
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
@@ -16,6 +17,12 @@ bool IsLong(absl::string_view verb, bool has_argument) {
   return !has_argument && (absl::EqualsIgnoreCase(verb, "LIST") || absl::EqualsIgnoreCase(verb, "UIDL"));
 }
 
+bool HasControl(absl::string_view line) {
+  for (char c : line)
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) return true;
+  return false;
+}
+
 bool IsOk(absl::string_view line) { return absl::StartsWithIgnoreCase(line, "+OK"); }
 
 }  // namespace
@@ -24,12 +31,17 @@ size_t Passthrough::line_octets_max() const { return sasl_ ? kSaslOctetsMax : kC
 
 std::string Passthrough::OnLine(absl::string_view line) {
   if (!sasl_) {  // else the login goes on, whatever the line looks like
+    // The machine's grammar: what backends make of blanks and controls differs, and with it where a reply ends.
+    if (HasControl(line)) return "-ERR control character in the line\r\n";
     const size_t space = line.find(' ');
     const absl::string_view verb = line.substr(0, space);
-    const bool has_argument = space != absl::string_view::npos && space + 1 < line.size();
+    const bool has_argument = line.find_first_not_of(' ', verb.size()) != absl::string_view::npos;
+    if (verb.empty()) return "-ERR unknown command\r\n";
     if (absl::EqualsIgnoreCase(verb, "CAPA")) return absl::StrCat("+OK capabilities follow\r\n", capabilities_);
     if (absl::EqualsIgnoreCase(verb, "STLS")) return "-ERR STLS comes before the login\r\n";
-    logging_in_ = absl::EqualsIgnoreCase(verb, "PASS") || absl::EqualsIgnoreCase(verb, "AUTH");
+    const bool is_auth = absl::EqualsIgnoreCase(verb, "AUTH");
+    if (is_auth && !has_argument) return "-ERR AUTH needs a mechanism\r\n";  // some would answer with +OK and a list
+    logging_in_ = is_auth || absl::EqualsIgnoreCase(verb, "PASS");
     may_be_long_ = IsLong(verb, has_argument);
   }
   line_.clear();
