@@ -2,41 +2,16 @@
 
 import os
 import poplib
-import subprocess
-import unittest
 
+import clients
 import harness
+from clients import ClientsTest, run
 from harness import MESSAGES, USER, as_on_the_wire
-
-
-def run(command, text=b"", status=0, **environment):
-    done = subprocess.run(
-        command, input=text, capture_output=True, timeout=60, check=False, env={"PATH": os.environ["PATH"], **environment}
-    )
-    if status is not None and done.returncode != status:
-        raise AssertionError("%s: status %d\n%r\n%r" % (command, done.returncode, done.stdout, done.stderr))
-    return done
-
-
-class ClientsTest(harness.PosternTest):
-    def setUp(self):
-        super().setUp()
-        self.postern = self.start()
-
-    def check_ended(self, logins=1):
-        """What the log must say of sessions that went well."""
-        for number in range(1, logins + 1):
-            login = self.postern.log.wait("login", user=USER, count=number)
-            session = login.session
-            self.postern.log.wait("backend_end", session=session, status=0)
-            self.postern.log.wait("tls_end", session=session)  # some clients close first once QUIT was answered
-            self.postern.log.wait("close", session=session)
 
 
 class CurlTest(ClientsTest):
     def curl(self, url, *options):
-        command = ["curl", "-sS", "--cacert", self.postern.cert, "-u", "%s:%s" % (USER, self.postern.password)]
-        return run([*command, *options, url]).stdout
+        return clients.curl(self.postern, url, *options)
 
     def test_stls(self):
         base = "pop3://localhost:%d/" % self.postern.pop3
@@ -82,19 +57,7 @@ class OpensslTest(ClientsTest):
 
 class FetchmailTest(ClientsTest):
     def fetchmail(self, port, how):
-        home = self.postern.path("fetchmail")
-        os.mkdir(home, 0o700)
-        # Its certificates are wanted in a directory by hash, or a file.
-        rc = (
-            'poll localhost protocol POP3 port %d username "%s" password "%s" %s sslcertck sslcertfile "%s" keep fetchall\n'
-            'mda "cat >>%s/mbox; echo =end= >>%s/mbox"\n'
-        ) % (port, USER, self.postern.password, how, self.postern.cert, home, home)
-        with open(home + "/rc", "w", encoding="utf-8") as file:
-            os.chmod(file.fileno(), 0o600)
-            file.write(rc)
-        run(["fetchmail", "-f", home + "/rc", "--pidfile", home + "/pid", "--nosyslog"], HOME=home, FETCHMAILHOME=home)
-        with open(home + "/mbox", "rb") as file:
-            got = file.read()
+        got = clients.fetchmail(self.postern, port, how)
         self.assertEqual(got.count(b"=end="), len(MESSAGES))
         self.assertIn(MESSAGES[1].split(b"\n\n", 1)[1], got)
         self.check_ended()
@@ -104,6 +67,46 @@ class FetchmailTest(ClientsTest):
 
     def test_implicit_tls(self):
         self.fetchmail(self.postern.pop3s, "ssl")
+
+
+class MpopTest(ClientsTest):
+    def mpop(self, port, starttls):
+        messages, _ = clients.mpop(self.postern, port, starttls)
+        self.check_messages(messages)
+        self.check_ended()
+        self.assertEqual(len(self.postern.messages()), len(MESSAGES))
+
+    def test_stls(self):
+        self.mpop(self.postern.pop3, "on")
+
+    def test_implicit_tls(self):
+        self.mpop(self.postern.pop3s, "off")
+
+    def test_asks_for_the_capabilities(self):
+        _, said = clients.mpop(self.postern, self.postern.pop3, "on", "--serverinfo")
+        self.assertIn(b"TOP", said)
+        self.assertIn(b"UIDL", said)
+        self.check_ended()
+
+
+class MuttTest(ClientsTest):
+    def mutt(self, port, scheme):
+        self.check_in_one_file(clients.mutt(self.postern, port, scheme))
+        self.check_ended()
+        self.assertEqual(len(self.postern.messages()), len(MESSAGES))
+
+    def test_stls(self):
+        self.mutt(self.postern.pop3, "pop")
+
+    def test_implicit_tls(self):
+        self.mutt(self.postern.pop3s, "pops")
+
+
+class GetmailTest(ClientsTest):
+    def test_implicit_tls(self):
+        self.check_messages(clients.getmail(self.postern))
+        self.check_ended()
+        self.assertEqual(len(self.postern.messages()), len(MESSAGES))
 
 
 class PoplibTest(ClientsTest):
