@@ -147,6 +147,7 @@ class Postern:
         self.uid = uids + 6 if ordinary else os.geteuid()  # what it is started as
         self.mail_uid = self.uid if self.uid != 0 else uids + 5
         self.role_uids = range(uids, uids + len(ROLES)) if self.uid == 0 else range(0)
+        self.prefix = []  # a command that starts postern, after having entered a namespace for example
         self.arguments = []
         self.pass_fds = ()
         self.password = "Pw" + secrets.token_hex(12)
@@ -233,7 +234,7 @@ class Postern:
 
     def launch(self):
         self.process = subprocess.Popen(
-            [self.program, "run", *self.arguments, self.file],
+            [*self.prefix, self.program, "run", *self.arguments, self.file],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -252,7 +253,7 @@ class Postern:
     def check(self):
         """`postern check` on the file as it is now: exit status and everything said."""
         done = subprocess.run(
-            [self.program, "check", self.file],
+            [*self.prefix, self.program, "check", self.file],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
