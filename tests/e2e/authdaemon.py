@@ -98,9 +98,13 @@ class AuthDaemon:
         """What to put before a command that is to see the socket."""
         return ["nsenter", "--mount=/proc/%d/ns/mnt" % self.process.pid, "--"]
 
-    def stop(self):
+    def kill(self):
         """With it ends the namespace, unless somebody has stayed in it."""
         if self.process:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            self.process = None
+
+    def stop(self):
+        self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,5 +1,6 @@
 """login = "backend" with Debian's courierpop3login, which asks authdaemond: first by hand, then behind postern."""
 
+import base64
 import socket
 import subprocess
 import unittest
@@ -19,16 +20,19 @@ class CourierTest(harness.PosternTest):
     def prepare_courier(self, **service):
         """A postern that is not started, and authdaemond, which is."""
         courier = self.installation.path("courier")
+        mechanisms = {"POP3AUTH": "PLAIN LOGIN", "POP3AUTH_TLS": "PLAIN LOGIN"}
         settings = {
             "login": "backend",
             "checkpassword": None,
             "backend": [courier + "/bin/courierpop3login", courier + "/bin/courierpop3d", "Maildir"],
             "user": "root",
             "groups": [authdaemon.GROUP],
+            "backend_limits": {"memory_mib": 256, "open_files": 64, "cpu_seconds": 600},
+            "environment": {"LD_LIBRARY_PATH": courier + "/lib", **mechanisms},
             "capabilities": CAPABILITIES,
         }
         postern = self.prepare(service={**settings, **service})
-        daemon = authdaemon.AuthDaemon(self.installation, USER, postern.password, postern.mail_uid, postern.home)
+        daemon = self.daemon = authdaemon.AuthDaemon(self.installation, USER, postern.password, postern.mail_uid, postern.home)
         self.addCleanup(daemon.stop)
         daemon.start()
         postern.prefix = daemon.enter()
@@ -38,6 +42,13 @@ class CourierTest(harness.PosternTest):
         postern, _ = self.prepare_courier(**service)
         self.addCleanup(self.end, postern)
         return postern.start()
+
+    def check_sasl(self, client):
+        """PLAIN with an initial response, refused and then accepted: courier's, which postern does not look into."""
+        for password, answer in (("wrong", b"-ERR Authentication failed."), (self.postern.password, LOGGED_IN)):
+            message = base64.b64encode(b"\0%s\0%s" % (USER.encode(), password.encode()))
+            self.assertEqual(client.command(b"AUTH PLAIN " + message), answer)
+        client.ok(b"STAT")
 
     def end(self, postern):
         super().end(postern)
@@ -152,6 +163,20 @@ class InsideTlsTest(CourierTest):
         said = "LOGIN FAILED, user=%s, ip=[127.0.0.1]" % USER
         self.postern.log.until(lambda: said in self.postern.log.text(), said)
 
+    def test_sasl(self):
+        with self.postern.connect_stls() as client:
+            self.assertIn("SASL PLAIN LOGIN", client.capabilities())
+            self.check_sasl(client)
+
+    def test_without_authdaemond(self):
+        self.daemon.kill()
+        with self.postern.connect_tls() as client:
+            client.ok(b"USER " + USER.encode())
+            self.assertEqual(client.command(b"PASS x"), b"-ERR Temporary problem, please try again later")
+            self.assert_closed(client)
+        said = "authdaemon: s_connect() failed"
+        self.postern.log.until(lambda: said in self.postern.log.text(), said)
+
     def test_who_serves_the_mail(self):
         with self.postern.connect_tls() as client:
             client.login(USER, self.postern.password)
@@ -195,6 +220,11 @@ class ClearTextTest(CourierTest):
             self.assertEqual(client.line(), LOGGED_IN)
             self.assertTrue(client.line().startswith(b"+OK %d " % len(MESSAGES)))
             self.assertEqual(client.line(), b"+OK Bye-bye.")
+
+    def test_sasl(self):
+        with self.postern.connect() as client:
+            self.check_sasl(client)
+            self.assertEqual(sorted(client.capabilities()), sorted([*CAPABILITIES, "USER"]))
 
     def test_stls_after_capa_and_user(self):
         with self.postern.connect() as client:
