@@ -1,5 +1,5 @@
-"""Courier's authdaemond with a userdb, unpacked and not installed. It wants /etc/courier and /run/courier, and so does who asks
-it: both live in a mount namespace of its own, with an /etc of a few files and an empty /run. Root only."""
+"""Courier's authdaemond with a userdb, unpacked and not installed. It wants /etc/courier and /run/courier, and who asks it
+wants the latter: both live in a mount namespace of its own, with an /etc of a few files and an empty /run. Root only."""
 
 import os
 import shutil

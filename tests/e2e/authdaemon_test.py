@@ -32,14 +32,14 @@ class CourierTest(harness.PosternTest):
             "capabilities": CAPABILITIES,
         }
         postern = self.prepare(service={**settings, **service})
-        daemon = self.daemon = authdaemon.AuthDaemon(self.installation, USER, postern.password, postern.mail_uid, postern.home)
-        self.addCleanup(daemon.stop)
-        daemon.start()
-        postern.prefix = daemon.enter()
-        return postern, daemon
+        account = (USER, postern.password, postern.mail_uid, postern.home)
+        self.daemon = authdaemon.AuthDaemon(self.installation, *account)
+        self.addCleanup(self.daemon.stop)
+        postern.prefix = self.daemon.start().enter()
+        return postern
 
     def start_courier(self, **service):
-        postern, _ = self.prepare_courier(**service)
+        postern = self.prepare_courier(**service)
         self.addCleanup(self.end, postern)
         return postern.start()
 
@@ -64,14 +64,14 @@ class ByHandTest(CourierTest):
 
     def setUp(self):
         super().setUp()
-        self.postern, self.daemon = self.prepare_courier()
+        self.postern = self.prepare_courier()
 
     def talk(self, *commands, groups="courier", leave_out=""):
         """What it answers to the commands, each sent once the one before was answered; its exit status."""
         courier = self.daemon.courier
         command = [*self.daemon.enter(), "setpriv", "--bounding-set=" + self.CAPABILITIES, "--no-new-privs"]
         command += ["--groups=" + groups] if groups else ["--clear-groups"]
-        environment = {**self.daemon.environment, "TCPLOCALPORT": "110", "TCPREMOTEIP": "127.0.0.9", "TCPREMOTEPORT": "4711"}
+        environment = {**self.daemon.environment, "TCPLOCALPORT": "110", "TCPREMOTEIP": "::1", "TCPREMOTEPORT": "4711"}
         environment.pop(leave_out, None)
         ours, its = socket.socketpair()
         ours.settimeout(30)
@@ -187,7 +187,8 @@ class InsideTlsTest(CourierTest):
             self.assertEqual(status["CapEff"], "0" * 16)
 
     def test_clients(self):
-        self.assertEqual(len(clients.curl(self.postern, "pop3s://localhost:%d/" % self.postern.pop3s).splitlines()), len(MESSAGES))
+        listing = clients.curl(self.postern, "pop3s://localhost:%d/" % self.postern.pop3s)
+        self.assertEqual(len(listing.splitlines()), len(MESSAGES))
         got = clients.fetchmail(self.postern, self.postern.pop3, 'sslproto "TLS1.2+"')
         self.assertEqual(got.count(b"=end="), len(MESSAGES))
         messages, _ = clients.mpop(self.postern, self.postern.pop3, "on")
