@@ -54,6 +54,8 @@ absl::StatusOr<Config> ReadConfig(const role::Options& options) {
       config.listeners.back().pop3.capabilities.push_back(option.second);
     }
   }
+  // An administrator who says what a backend can do says that it does not do so itself.
+  for (Listener& listener : config.listeners) listener.answers_capa = !listener.pop3.capabilities.empty();
   return config;
 }
 

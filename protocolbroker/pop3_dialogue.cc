@@ -80,8 +80,9 @@ class Dialogue {
   // nothing.
   absl::Status StartTls(bool greeted) {
     const Deadline deadline = std::min(deadline_, Deadline::In(limits_.handshake + kHandshakeGrace));
-    const bool hold = listener_.login != Login::kCheckpassword;
-    ASSIGN_OR_RETURN(BackendEnds ends, MakeBackendEnds());
+    // A backend that answers CAPA itself has the client from here on. For another one we speak on until the login.
+    const bool hold = listener_.login != Login::kCheckpassword && !listener_.answers_capa;
+    ASSIGN_OR_RETURN(BackendEnds ends, hold ? MakeBackendEnds() : MakePair());
     ASSIGN_OR_RETURN(TlsSide tls,
                      TlsSide::Start(tls_, {client_.session, listener_.service, hold ? 1U : 0U}, client_.stream.get(),
                                     ends.ours.get(), client_.life.get(), control_, deadline));
@@ -100,6 +101,9 @@ class Dialogue {
   };
   absl::StatusOr<BackendEnds> MakeBackendEnds() {
     if (listener_.login == Login::kConnect) return BackendEnds{std::move(client_.backend_socket), UniqueFd()};
+    return MakePair();
+  }
+  static absl::StatusOr<BackendEnds> MakePair() {
     ASSIGN_OR_RETURN(auto pair, ipc::SocketPair(SOCK_STREAM));
     return BackendEnds{std::move(pair.first), std::move(pair.second)};
   }
@@ -135,10 +139,10 @@ class Dialogue {
     return absl::OkStatus();
   }
 
-  // In clear text we stay between the two until the end.
+  // In clear text, and for a backend that knows no CAPA, we stay between the two until the end.
   absl::Status RelayBackend() {
     ASSIGN_OR_RETURN(BackendEnds ends, MakeBackendEnds());
-    ASSIGN_OR_RETURN(const std::string refusal, ReachBackend(ends, {}, true));
+    ASSIGN_OR_RETURN(const std::string refusal, ReachBackend(ends, facts_, true));
     if (!refusal.empty()) return CloseWith(refusal, "backend");
     UniqueFd tether;
     if (listener_.login == Login::kBackend) {
@@ -152,7 +156,7 @@ class Dialogue {
       const absl::StatusOr<std::string> refused = TakeGreeting(ends.ours.get(), control_, deadline_);
       if (!refused.ok() || !refused->empty()) return CloseWith(refused.value_or(kNoBackend), "backend");
     }
-    pop3::Passthrough passthrough(machine_.BackendCapabilities());
+    pop3::Passthrough passthrough(listener_.answers_capa ? machine_.BackendCapabilities() : "");
     const absl::Status status = RelayPop3({client_.stream.get(), ends.ours.get(), control_}, passthrough,
                                           machine_.login_line(), deadline_, limits_.idle);
     if (absl::IsDeadlineExceeded(status) && passthrough.logged_in()) return absl::AbortedError("idle");

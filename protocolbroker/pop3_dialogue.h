@@ -22,6 +22,8 @@ enum class Login {
 struct Listener {
   uint32_t service = 0;  // index, for the tlsworker
   Login login = Login::kCheckpassword;
+  bool answers_capa =
+      false;  // for a backend that does the login and knows no CAPA: we relay to answer it, inside TLS too
   pop3::Settings pop3;
 };
 
@@ -41,7 +43,7 @@ struct Client {
 };
 
 // Speaks with the client until a backend has the stream or the session is over; ok in both cases. With login by the
-// backend and in clear text it stays between the two. `tls` is where to
+// backend it may stay between the two. `tls` is where to
 // ask for TLS, shared by all workers; `control` hangs up with the supervisor. Logs "dialogue_end" unless a backend
 // took over.
 absl::Status ServePop3(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls,

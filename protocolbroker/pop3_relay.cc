@@ -31,7 +31,7 @@ class Relay {
     // A backend that takes no more may have said why: that is read below.
     if (!sent.ok() && !absl::IsUnavailable(sent)) return sent;
     while (true) {
-      RETURN_IF_ERROR(role::Wait(ends_.backend, POLLIN, ends_.control, Limit()));
+      RETURN_IF_ERROR(Wait(0).status());
       ASSIGN_OR_RETURN(const Piece piece, PassPiece());
       if (piece != Piece::kSome) return piece == Piece::kLast;
     }
@@ -39,18 +39,12 @@ class Relay {
 
   absl::Status Serve() {
     while (true) {
-      pollfd fds[] = {{ends_.client, POLLIN, 0}, {ends_.backend, POLLIN, 0}, {ends_.control, 0, 0}};
-      const base::Deadline limit = Limit();
-      const int ready = poll(fds, 3, limit.PollMillis());
-      if (ready < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
-      if (ready > 0 && fds[2].revents != 0) return absl::CancelledError("shutdown");
-      if (limit.Passed()) return absl::DeadlineExceededError("time is over");
-      if (ready <= 0) continue;
+      ASSIGN_OR_RETURN(const Ready ready, Wait(POLLIN));
       // The backend first: if it says something unasked, or ends, that comes before the answer to what is next.
-      if (fds[1].revents != 0) {
+      if (ready == Ready::kBackend) {
         ASSIGN_OR_RETURN(const Piece piece, PassPiece());
         if (piece == Piece::kEnd) return absl::OkStatus();
-      } else if (fds[0].revents != 0) {
+      } else {
         ASSIGN_OR_RETURN(const bool goes_on, OnClient());
         if (!goes_on) return absl::OkStatus();
       }
@@ -59,6 +53,23 @@ class Relay {
 
  private:
   enum class Piece { kSome, kLast, kEnd };
+  enum class Ready { kBackend, kClient };
+
+  // For the backend to say something or, with POLLIN as `of_client`, the client. OutOfRange: the client is not there
+  // any more; without POLLIN that is seen only once it has closed both directions.
+  absl::StatusOr<Ready> Wait(short of_client) const {
+    pollfd fds[] = {{ends_.client, of_client, 0}, {ends_.backend, POLLIN, 0}, {ends_.control, 0, 0}};
+    const base::Deadline limit = Limit();
+    while (true) {
+      const int ready = poll(fds, 3, limit.PollMillis());
+      if (ready < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
+      if (ready > 0 && fds[2].revents != 0) return absl::CancelledError("shutdown");
+      if (limit.Passed()) return absl::DeadlineExceededError("time is over");
+      if (ready > 0 && fds[1].revents != 0) return Ready::kBackend;
+      if (ready > 0 && (fds[0].revents & POLLIN) != 0) return Ready::kClient;
+      if (ready > 0) return absl::OutOfRangeError("the client has gone");
+    }
+  }
 
   // From now, for the next wait.
   base::Deadline Limit() const { return passthrough_.logged_in() ? base::Deadline::In(idle_) : login_; }

@@ -11,9 +11,10 @@ constexpr size_t kCommandOctetsMax = 255;  // RFC 2449 §4
 constexpr size_t kSaslOctetsMax = 12288;   // RFC 5034 §4
 constexpr size_t kKeptOctetsMax = 8;       // of a line: "+OK", "." and their ends are told by less
 
-// Commands whose +OK is followed by lines: RFC 1939 §5 and §7. LIST and UIDL only without an argument.
+// Commands whose +OK is followed by lines: RFC 1939 §5 and §7, RFC 2449 §5. LIST and UIDL only without an argument.
 bool IsLong(absl::string_view verb, bool has_argument) {
-  if (absl::EqualsIgnoreCase(verb, "RETR") || absl::EqualsIgnoreCase(verb, "TOP")) return true;
+  for (absl::string_view known : {"RETR", "TOP", "CAPA"})
+    if (absl::EqualsIgnoreCase(verb, known)) return true;
   return !has_argument && (absl::EqualsIgnoreCase(verb, "LIST") || absl::EqualsIgnoreCase(verb, "UIDL"));
 }
 
@@ -37,7 +38,8 @@ std::string Passthrough::OnLine(absl::string_view line) {
     const absl::string_view verb = line.substr(0, space);
     const bool has_argument = line.find_first_not_of(' ', verb.size()) != absl::string_view::npos;
     if (verb.empty()) return "-ERR unknown command\r\n";
-    if (absl::EqualsIgnoreCase(verb, "CAPA")) return absl::StrCat("+OK capabilities follow\r\n", capabilities_);
+    if (absl::EqualsIgnoreCase(verb, "CAPA") && !capabilities_.empty())
+      return absl::StrCat("+OK capabilities follow\r\n", capabilities_);
     if (absl::EqualsIgnoreCase(verb, "STLS")) return "-ERR STLS comes before the login\r\n";
     const bool is_auth = absl::EqualsIgnoreCase(verb, "AUTH");
     if (is_auth && !has_argument) return "-ERR AUTH needs a mechanism\r\n";  // some would answer with +OK and a list

@@ -14,7 +14,8 @@ namespace postern::protocolbroker::pop3 {
 
 class Passthrough {
  public:
-  // `capabilities` are the lines of CAPA's answer, the last one "." (RFC 2449 §5), each with CRLF.
+  // `capabilities` are the lines of CAPA's answer, the last one "." (RFC 2449 §5), each with CRLF. Empty: the backend
+  // answers CAPA itself.
   explicit Passthrough(std::string capabilities) : capabilities_(std::move(capabilities)) {}
 
   // How many octets the client's next line may have, its CRLF included.

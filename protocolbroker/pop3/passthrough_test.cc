@@ -62,6 +62,13 @@ TEST(PassthroughTest, ASession) {
   });
 }
 
+TEST(PassthroughTest, ABackendMayAnswerCapaItself) {
+  Passthrough passthrough("");
+  EXPECT_EQ(passthrough.OnLine("CAPA"), "");
+  EXPECT_FALSE(passthrough.OnReply("+OK\r\nTOP\r\n"));
+  EXPECT_TRUE(passthrough.OnReply(".\r\n"));
+}
+
 TEST(PassthroughTest, WhatIsSaidUnaskedChangesNothing) {
   Passthrough passthrough(kCapabilities);
   EXPECT_TRUE(passthrough.OnReply("+OK 1\r\n+OK 2\r\n"));

@@ -68,7 +68,8 @@ class InsideTlsTest(SelfLoginTest):
 
     @unittest.skipUnless(ROOT, "needs root to become somebody else")
     def test_started_by_an_ordinary_user(self):
-        settings = {"login": "backend", "checkpassword": None, **self.installation.backend("selflogin", PASSWORD)}
+        settings = {"login": "backend", "checkpassword": None, "capabilities": None}
+        settings.update(self.installation.backend("selflogin", PASSWORD))
         postern = self.start(service=settings, ordinary=True)
         with postern.connect_stls() as client:
             self.assertTrue(client.command(b"XID").startswith(b"+OK %d %d" % (postern.uid, postern.uid)))
@@ -98,7 +99,7 @@ class InsideTlsTest(SelfLoginTest):
         postern = self.prepare()
         program = postern.write("no-interpreter", "#!/nonexistent/interpreter\n", 0o755)
         settings = postern.settings["service.pop3"]
-        settings.update({"login": "backend", "checkpassword": None, "backend": [program], "environment": None})
+        settings.update({"login": "backend", "checkpassword": None, "capabilities": None, "backend": [program], "environment": None})
         postern.write("postern.toml", harness.toml_sections(postern.settings))
         self.addCleanup(self.end, postern)
         postern.start()
@@ -112,8 +113,9 @@ class InsideTlsTest(SelfLoginTest):
     def test_a_backend_that_says_nothing(self):
         for script in ("exec sleep 1000", "exit 0", "echo 'hello'; exec sleep 1000"):
             with self.subTest(script=script):
+                service = {"login": "backend", "checkpassword": None, "capabilities": None, "environment": None}
                 postern = self.start(
-                    service={"login": "backend", "checkpassword": None, "backend": ["/bin/sh", "-c", script], "environment": None},
+                    service={**service, "backend": ["/bin/sh", "-c", script]},
                     limits={"login_seconds": 2, "handshake_seconds": 1, "backend_end_seconds": 1},
                 )
                 with postern.connect_stls() as client:
@@ -130,6 +132,48 @@ class InsideTlsTest(SelfLoginTest):
             client.ok(b"STLS")
         postern.log.wait("close", count=3)
         self.assertEqual(postern.log.find("backend"), [])
+
+
+class RelayedTest(SelfLoginTest):
+    """With `capabilities` postern stays in between inside TLS too, and answers CAPA there."""
+
+    def test_inside_tls(self):
+        postern = self.start_backend(capabilities=["TOP"])
+        for client in (postern.connect_stls(), postern.connect_tls()):
+            with client:
+                self.assertEqual(client.capabilities(), ["TOP", "USER"])
+                self.assert_err(client.command(b"STLS"))
+                client.ok(b"USER x")
+                self.assertEqual(postern.log.find("backend", session=postern.session_of(client)), [])  # not before PASS
+                client.send(b"PASS %s\r\nCAPA\r\nXENV SSL_PROTOCOL\r\nQUIT\r\n" % PASSWORD.encode())
+                self.assertEqual(client.line(), b"+OK welcome x")
+                self.assert_ok(client.line())
+                self.assertEqual(client.lines(), [b"TOP", b"USER"])
+                self.assertEqual(client.line(), b"+OK TLSv1.3")
+                self.assertEqual(client.line(), b"+OK bye from the backend")
+                self.assert_closed(client)
+                postern.log.wait("dialogue_end", session=postern.session_of(client), why="backend_closed")
+
+    def test_a_client_that_vanishes_ends_it(self):
+        postern = self.start_backend(capabilities=["TOP"])
+        for line in (b"STAT", b"XHANG"):  # while nothing is under way, and while the backend owes an answer
+            with postern.connect_stls() as client:
+                client.login("x", PASSWORD)
+                client.send(line + b"\r\n")
+                session = postern.session_of(client)
+            postern.log.wait("dialogue_end", session=session, why="client_gone")
+            postern.log.wait("tls_end", session=session)
+
+    def test_with_connect(self):
+        listener = Listener(("127.0.0.1", self.installation.slot.port()), 2)
+        self.addCleanup(listener.close)
+        settings = {"backend": None, "environment": None, "connect": "127.0.0.1:%d" % listener.sock.getsockname()[1]}
+        postern = self.start_backend(capabilities=["TOP"], proxy_protocol="v2", **settings)
+        with postern.connect_stls() as client:
+            client.login("x", PASSWORD)
+            self.assertEqual(client.command(b"STAT"), b"+OK you said STAT")
+            self.assertEqual(client.capabilities(), ["TOP", "USER"])
+        self.assertIn(b"TLSv1.3", listener.headers[0])
 
 
 class ClearTextTest(SelfLoginTest):
@@ -160,7 +204,7 @@ class ClearTextTest(SelfLoginTest):
             client.ok(b"USER x")
             client.capabilities()
             client.stls(self.postern.trust())
-            self.assertEqual(client.command(b"STAT"), b"-ERR authorization first")
+            self.assert_err(client.command(b"PASS " + PASSWORD.encode()))  # USER is forgotten
             client.login("x", PASSWORD)
         self.assertEqual(len(self.postern.log.find("backend")), 1)
 
@@ -242,6 +286,7 @@ class Listener:
 class ConnectTest(harness.PosternTest):
     def start_connected(self, address, **service):
         settings = {"login": "backend", "checkpassword": None, "backend": None, "environment": None, "connect": address}
+        settings["capabilities"] = None
         return self.start(service={**settings, **service})
 
     def listener(self, *arguments, unix=False):
@@ -305,11 +350,11 @@ class ConnectTest(harness.PosternTest):
 
     def test_clear_text(self):
         listener, address = self.listener(1)
-        postern = self.start_connected(address, plaintext="allow", proxy_protocol="v1")
+        postern = self.start_connected(address, plaintext="allow", proxy_protocol="v1", capabilities=["TOP"])
         with postern.connect() as client:
             client.ok(b"USER x")
             self.assertEqual(client.command(b"PASS y"), b"+OK you said PASS y")
-            self.assertEqual(client.capabilities(), ["TOP", "UIDL", "USER"])
+            self.assertEqual(client.capabilities(), ["TOP", "USER"])
             self.check_session(client)
         self.assertEqual(len(listener.headers), 1)
 

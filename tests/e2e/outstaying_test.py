@@ -95,7 +95,8 @@ class ClientGoneTest(harness.PosternTest):
             self.check_ended(postern, client)
 
     def test_of_a_backend_that_does_the_login(self):
-        service = {**script("exec sleep 1000"), "login": "backend", "checkpassword": None, "plaintext": "allow"}
+        service = {**script("exec sleep 1000"), "login": "backend", "checkpassword": None, "capabilities": None}
+        service["plaintext"] = "allow"
         limits = {"backend_end_seconds": 1, "login_seconds": 3, "handshake_seconds": 1}
         postern = self.start(service=service, limits=limits)
         self.check_ended(postern, postern.connect_stls())

@@ -28,7 +28,7 @@ class QmailTest(harness.PosternTest):
 
     def start_popup(self, apop=False, **service):
         """login = "backend", with checkpassword-file or one that knows APOP."""
-        postern = self.prepare(service={"login": "backend", "checkpassword": None, "environment": None, **service})
+        postern = self.prepare(service={"login": "backend", "checkpassword": None, "environment": None, "capabilities": None, **service})
         settings = postern.settings["service.pop3"]
         accepts = [postern.libexec("checkpassword-file"), postern.path("passwd")]
         settings["backend"] = self.popup(self.checkpassword_apop(postern) if apop else accepts)

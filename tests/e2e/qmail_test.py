@@ -87,8 +87,8 @@ class ByQmailPopupTest(QmailTest):
         self.assertEqual(len(listing.splitlines()), len(MESSAGES))
 
     def test_fetchmail_gives_up_without_capa_inside_tls(self):
-        # Postern knew CAPA before TLS, qmail-popup does not know it after: fetchmail takes that for a failed login. The
-        # answer is login = "checkpassword", or TLS from the first octet.
+        # Postern knew CAPA before TLS, qmail-popup does not know it after: fetchmail takes that for a failed login. With
+        # `capabilities` postern answers there too: RelayedTest.
         with self.assertRaisesRegex(AssertionError, "status 3"):
             clients.fetchmail(self.postern, self.postern.pop3, 'sslproto "TLS1.2+"')
 
@@ -96,6 +96,35 @@ class ByQmailPopupTest(QmailTest):
         # So would it with qmail-popup alone: a checkpassword that does not know APOP is not for it.
         with self.assertRaisesRegex(AssertionError, "status 67"):
             clients.curl(self.postern, "pop3s://localhost:%d/" % self.postern.pop3s)
+
+
+class RelayedTest(QmailTest):
+    """With `capabilities`: postern answers CAPA in both states, and no client misses anything."""
+
+    def setUp(self):
+        super().setUp()
+        self.postern = self.start_popup(capabilities=["TOP", "UIDL"])
+
+    def test_clients(self):
+        self.check_clients(self.postern)
+
+    def test_session(self):
+        for client in (self.postern.connect_stls(), self.postern.connect_tls()):
+            with client:
+                self.assertEqual(client.capabilities(), ["TOP", "UIDL", "USER"])
+                self.assertEqual(client.login(USER, self.postern.password), b"+OK ")
+                self.assertEqual(client.capabilities(), ["TOP", "UIDL", "USER"])
+                self.read_everything(client)
+                client.ok(b"QUIT")
+                self.assert_closed(client)
+                self.postern.log.wait("backend_end", session=self.postern.session_of(client), status=0)
+
+    def test_what_is_pipelined_behind_pass_is_not_lost(self):
+        with self.postern.connect_stls() as client:
+            client.send(b"USER %s\r\nPASS %s\r\nLAST\r\nQUIT\r\n" % (USER.encode(), self.postern.password.encode()))
+            self.assertEqual(client.line()[:3], b"+OK")
+            self.assertEqual([client.line(), client.line(), client.line()], [b"+OK ", b"+OK 0", b"+OK "])
+            self.assert_closed(client)
 
 
 class ApopTest(QmailTest):
