@@ -5,8 +5,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "role/role.h"
@@ -58,6 +60,16 @@ BIO_METHOD* SocketMethod() {
   return method;
 }
 
+constexpr size_t kServerNameOctetsMax = 253;  // of a host name in text: RFC 1035 §2.3.4, without lengths and root
+
+// RFC 6066 §3 wants a host name, and OpenSSL takes any 255 octets but NUL. What is none stays out of logs, out of the
+// backend's environment, and out of whatever file names a backend may make of it.
+bool IsServerName(absl::string_view name) {
+  return name.size() <= kServerNameOctetsMax && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == '_';
+         });
+}
+
 }  // namespace
 
 absl::StatusOr<SslPtr> NewSession(SSL_CTX* context, int socket) {
@@ -95,7 +107,7 @@ ipc::TlsFacts Facts(const SSL* ssl) {
   facts.version = decltype(facts.version)::From(SSL_get_version(ssl));
   facts.cipher = decltype(facts.cipher)::From(SSL_get_cipher_name(ssl));
   const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  if (sni != nullptr) facts.sni = decltype(facts.sni)::From(sni);
+  if (sni != nullptr && IsServerName(sni)) facts.sni = decltype(facts.sni)::From(sni);
   return facts;
 }
 
