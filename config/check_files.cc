@@ -60,14 +60,18 @@ void CheckProgram(absl::string_view key, const std::vector<std::string>& command
   if (program.Exists() && program.IsRegular()) program.Allows(X_OK, "executed");
 }
 
-void CheckService(const Service& service, Errors& errors) {
-  PathCheck certificate("certificate", service.certificate, service.certificate_place, errors);
+void CheckPair(const CertificatePair& pair, Errors& errors) {
+  PathCheck certificate("certificate", pair.certificate, pair.certificate_place, errors);
   if (certificate.Exists() && certificate.IsRegular()) certificate.Allows(R_OK, "read");
-  PathCheck key("key", service.key, service.key_place, errors);
+  PathCheck key("key", pair.key, pair.key_place, errors);
   if (key.Exists() && key.IsRegular()) {
     key.IsPrivate();
     key.Allows(R_OK, "read");
   }
+}
+
+void CheckService(const Service& service, Errors& errors) {
+  for (const CertificatePair& pair : service.certificates) CheckPair(pair, errors);
   if (service.login == Login::kCheckpassword)
     CheckProgram("checkpassword", service.checkpassword, service.checkpassword_place, errors);
   if (service.connect.empty()) CheckProgram("backend", service.backend, service.backend_place, errors);

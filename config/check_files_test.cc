@@ -67,6 +67,9 @@ TEST_F(FilesTest, FindsWhatIsWrongWithThem) {
       {"backend=['DIR/program", "backend=['DIR", "DIR/p.toml:7:9: backend \"DIR\": is not a regular file"},
       {"directory='.'", "directory='plain'", "DIR/p.toml:9:11: directory \"DIR/plain\": is not a directory"},
       {"directory='.'", "policies='none'", "DIR/p.toml:9:10: policies \"DIR/none\": No such file or directory"},
+      {"'cert.pem'\nkey='key.pem'", "['cert.pem', 'no.pem']\nkey=['key.pem', 'plain']",
+       "DIR/p.toml:4:26: certificate \"DIR/no.pem\": No such file or directory\n"
+       "DIR/p.toml:5:17: key \"DIR/plain\": has mode 0644, so others than its owner may use it; give it 0600"},
       {"cert.pem'\nkey='key.pem", "1'\nkey='2",
        "DIR/p.toml:4:13: certificate \"DIR/1\": No such file or directory\n"
        "DIR/p.toml:5:5: key \"DIR/2\": No such file or directory"},
@@ -110,7 +113,7 @@ TEST_F(FilesTest, AConfigMadeByHandIsCheckedToo) {
   Config config;
   config.path = "x";
   config.services.emplace_back();
-  config.services[0].certificate = "relative";
+  config.services[0].certificates = {{"relative", "", {}, {}}};
   config.services[0].backend = {"relative"};
   EXPECT_EQ(absl::StrJoin(CheckFiles(config), "\n"),
             "x: certificate \"relative\": is not an absolute path\nx: key \"\": is not an absolute path\n"
@@ -126,7 +129,7 @@ TEST_F(FilesTest, LoadReadsTheFile) {
   Make("p.toml", 0600, absl::StrReplaceAll(kFiles, {{"DIR", directory_}}));
   const absl::StatusOr<Config> config = Load(Path("p.toml"));
   ASSERT_TRUE(config.ok()) << config.status();
-  EXPECT_EQ(config->services[0].certificate, Path("cert.pem"));
+  EXPECT_EQ(config->services[0].certificates.at(0).certificate, Path("cert.pem"));
 }
 
 TEST_F(FilesTest, ARelativeNameIsTakenFromTheWorkingDirectory) {
@@ -138,7 +141,7 @@ TEST_F(FilesTest, ARelativeNameIsTakenFromTheWorkingDirectory) {
   const absl::StatusOr<Config> wrong = Parse("p.toml", "x=1");
   ASSERT_EQ(chdir(before), 0);
   ASSERT_TRUE(config.ok()) << config.status();
-  EXPECT_EQ(config->services[0].certificate, Path("cert.pem"));
+  EXPECT_EQ(config->services[0].certificates.at(0).certificate, Path("cert.pem"));
   EXPECT_EQ(wrong.status().message().substr(0, 7), "p.toml:");
 }
 

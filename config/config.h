@@ -45,11 +45,18 @@ struct Listener {
   Place place;
 };
 
+// A chain and the key of its first certificate.
+struct CertificatePair {
+  std::string certificate, key;  // absolute
+  Place certificate_place, key_place;
+};
+
 struct Service {
   std::string name;                 // [a-z0-9_-]{1,32}
   std::string protocol;             // "pop3"
   std::vector<Listener> listeners;  // those of `listen`, then those of `listen_tls`; at least one
-  std::string certificate, key;     // absolute
+  // At least one. Which of them a client gets, tlsworker/certificates.h tells; the first is the default.
+  std::vector<CertificatePair> certificates;
   Plaintext plaintext = Plaintext::kRefuse;
   Login login = Login::kCheckpassword;
   std::vector<std::string> checkpassword, backend;  // program (absolute) and arguments; empty: none
@@ -62,7 +69,7 @@ struct Service {
   std::vector<std::pair<std::string, std::string>> environment;  // added to the backend's
   std::vector<std::string> capabilities;                         // lines of CAPA besides postern's own, before login
   Place place;                                                   // of the header
-  Place certificate_place, key_place, checkpassword_place, backend_place;
+  Place checkpassword_place, backend_place;
 };
 
 struct Limits {
@@ -101,9 +108,9 @@ absl::StatusOr<Config> Parse(const std::string& path, absl::string_view text);
 // Reads the file and parses it.
 absl::StatusOr<Config> Load(const std::string& path);
 
-// What can be known without starting anything or parsing PEM: certificate and key are readable regular files, the key
-// with no bit of 077 and owned by root or the caller; programs exist and can be executed. All problems, one per entry,
-// in the form that Parse gives them; empty = none.
+// What can be known without starting anything or parsing PEM: certificates and keys are readable regular files, the
+// keys with no bit of 077 and owned by root or the caller; programs exist and can be executed. All problems, one per
+// entry, in the form that Parse gives them; empty = none.
 std::vector<std::string> CheckFiles(const Config& config);
 
 }  // namespace postern::config

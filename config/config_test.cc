@@ -70,11 +70,12 @@ TEST(ParseTest, ReadsEveryKey) {
   EXPECT_EQ(service.name, "pop3");
   EXPECT_EQ(service.protocol, "pop3");
   EXPECT_EQ(service.place.line, 15);
-  EXPECT_EQ(service.certificate, "/etc/cert.pem");
-  EXPECT_EQ(service.certificate_place.line, 19);
-  EXPECT_EQ(service.certificate_place.column, 15);
-  EXPECT_EQ(service.key, "/keys/key.pem");
-  EXPECT_EQ(service.key_place.line, 20);
+  ASSERT_EQ(service.certificates.size(), 1u);
+  EXPECT_EQ(service.certificates[0].certificate, "/etc/cert.pem");
+  EXPECT_EQ(service.certificates[0].certificate_place.line, 19);
+  EXPECT_EQ(service.certificates[0].certificate_place.column, 15);
+  EXPECT_EQ(service.certificates[0].key, "/keys/key.pem");
+  EXPECT_EQ(service.certificates[0].key_place.line, 20);
   EXPECT_EQ(service.plaintext, Plaintext::kAllow);
   EXPECT_EQ(absl::StrJoin(service.checkpassword, "|"), "/bin/checkpassword-file|/etc/passwd.mail");
   EXPECT_EQ(service.checkpassword_place.line, 23);
@@ -83,6 +84,20 @@ TEST(ParseTest, ReadsEveryKey) {
   EXPECT_FALSE(service.no_new_privs);
   EXPECT_EQ(absl::StrJoin(service.environment, "|", absl::PairFormatter("=")), "LD_LIBRARY_PATH=/x|PATH=/bin|EMPTY=");
   EXPECT_EQ(absl::StrJoin(service.capabilities, "|"), "TOP|UIDL|LOGIN-DELAY 900");
+}
+
+TEST(ParseTest, ReadsSeveralCertificates) {
+  const absl::StatusOr<Config> config =
+      Parse(kPath, absl::StrReplaceAll(Minimal(), {{"'c'", "['c',\n'/d/e']"}, {"'k'", "['/k', 'l']"}}));
+  ASSERT_TRUE(config.ok()) << config.status();
+  const std::vector<CertificatePair>& pairs = config->services[0].certificates;
+  ASSERT_EQ(pairs.size(), 2u);
+  EXPECT_EQ(pairs[0].certificate, "/etc/c");
+  EXPECT_EQ(pairs[0].key, "/k");
+  EXPECT_EQ(pairs[1].certificate, "/d/e");
+  EXPECT_EQ(pairs[1].key, "/etc/l");
+  EXPECT_EQ(std::pair(pairs[1].certificate_place.line, pairs[1].certificate_place.column), std::pair(5, 1));
+  EXPECT_EQ(std::pair(pairs[1].key_place.line, pairs[1].key_place.column), std::pair(6, 12));
 }
 
 TEST(ParseTest, ReadsAddresses) {

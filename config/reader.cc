@@ -16,6 +16,12 @@ std::string SectionText(absl::string_view section) {
   return section.empty() ? "outside of a section" : absl::StrCat("in [", section, "]");
 }
 
+constexpr absl::string_view kString = "a string, not empty and without NUL";
+
+bool IsString(const Value& value) {
+  return value.kind == Kind::kString && !value.text.empty() && !absl::StrContains(value.text, '\0');
+}
+
 }  // namespace
 
 const Value* Reader::Find(absl::string_view key) {
@@ -58,8 +64,7 @@ bool Reader::Boolean(absl::string_view key, bool* value) {
 bool Reader::String(absl::string_view key, std::string* value, Place* place) {
   const Value* found = Find(key);
   if (found == nullptr) return true;
-  if (found->kind != Kind::kString || found->text.empty() || absl::StrContains(found->text, '\0'))
-    return Mismatch(key, "a string, not empty and without NUL", *found);
+  if (!IsString(*found)) return Mismatch(key, kString, *found);
   *value = found->text;
   if (place != nullptr) *place = found->place;
   return true;
@@ -92,6 +97,27 @@ bool Reader::Strings(absl::string_view key, std::vector<Text>* value, Place* pla
   if (!good) return false;
   *value = std::move(texts);
   if (place != nullptr) *place = found->place;
+  return true;
+}
+
+bool Reader::StringOrStrings(absl::string_view key, std::vector<Text>* value, Place* place) {
+  const Value* found = Find(key);
+  if (found == nullptr) return true;
+  if (found->kind == Kind::kString && !IsString(*found)) return Mismatch(key, kString, *found);
+  if (found->kind != Kind::kString && found->kind != Kind::kArray)
+    return Mismatch(key, "a string or an array of strings", *found);
+  std::vector<Text> texts;
+  if (found->kind == Kind::kString) texts.push_back({found->text, found->place});
+  bool good = true;
+  for (const Value& element : found->elements) {
+    if (IsString(element))
+      texts.push_back({element.text, element.place});
+    else
+      good = Mismatch(absl::StrCat("an element of ", key), kString, element);
+  }
+  if (!good) return false;
+  *value = std::move(texts);
+  *place = found->place;
   return true;
 }
 

@@ -54,6 +54,8 @@ class Reader {
   bool Choice(absl::string_view key, absl::Span<const absl::string_view> choices, std::string* value);
   // An array of strings without NUL, which may be empty.
   bool Strings(absl::string_view key, std::vector<Text>* value, Place* place = nullptr);
+  // One such string, not empty, or an array of them; `place` is that of either.
+  bool StringOrStrings(absl::string_view key, std::vector<Text>* value, Place* place);
   // A table or section; nullptr if it is missing or (an error) something else. `form` is how to write it.
   const Value* Table(absl::string_view key, absl::string_view form);
 

@@ -18,6 +18,7 @@ namespace {
 constexpr size_t kNameOctetsMax = 32;
 constexpr size_t kCommandWordsMax = 64;
 constexpr size_t kGroupsMax = 16;
+constexpr size_t kCertificatesMax = 16;
 constexpr size_t kCapabilitiesMax = 12;
 constexpr size_t kCapabilityOctetsMax = 510;  // a line of CAPA without CRLF: RFC 2449 §4
 
@@ -157,10 +158,25 @@ void ReadCapabilities(Reader& reader, Service& service, Errors& errors) {
   }
 }
 
-void ReadFile(Reader& reader, absl::string_view key, absl::string_view directory, std::string* path, Place* place) {
-  std::string text;
-  reader.String(key, &text, place);
-  if (!text.empty()) *path = Resolve(directory, text);
+// False: the key is missing or wrong.
+bool ReadFiles(Reader& reader, absl::string_view key, std::vector<Reader::Text>* paths, Place* place, Errors& errors) {
+  if (!reader.Has(key) || !reader.StringOrStrings(key, paths, place)) return false;
+  if (!paths->empty() && paths->size() <= kCertificatesMax) return true;
+  errors.Add(*place, absl::StrCat(key, " must have 1 to ", kCertificatesMax, " elements, not ", paths->size()));
+  return false;
+}
+
+void ReadCertificates(Reader& reader, absl::string_view directory, Service& service, Errors& errors) {
+  std::vector<Reader::Text> certificates, keys;
+  Place certificates_place, keys_place;
+  const bool good = ReadFiles(reader, "certificate", &certificates, &certificates_place, errors);
+  if (!ReadFiles(reader, "key", &keys, &keys_place, errors) || !good) return;
+  if (keys.size() != certificates.size())
+    return errors.Add(keys_place, absl::StrCat("key must have as many elements as certificate, which has ",
+                                               certificates.size(), ", not ", keys.size()));
+  for (size_t i = 0; i < keys.size(); ++i)
+    service.certificates.push_back({Resolve(directory, certificates[i].text), Resolve(directory, keys[i].text),
+                                    certificates[i].place, keys[i].place});
 }
 
 void ReadConnect(Reader& reader, Service& service, Errors& errors) {
@@ -272,8 +288,7 @@ Service ReadService(const Entry& entry, absl::string_view directory, absl::Span<
   reader.Choice("protocol", kProtocols, &service.protocol);
   ReadListeners(reader, "listen", false, service, errors);
   ReadListeners(reader, "listen_tls", true, service, errors);
-  ReadFile(reader, "certificate", directory, &service.certificate, &service.certificate_place);
-  ReadFile(reader, "key", directory, &service.key, &service.key_place);
+  ReadCertificates(reader, directory, service, errors);
   reader.Choice("plaintext", kPlaintext, &plaintext);
   service.plaintext = plaintext == "allow" ? Plaintext::kAllow : Plaintext::kRefuse;
   reader.Choice("login", kLogins, &login);

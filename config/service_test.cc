@@ -18,8 +18,8 @@ TEST(ServiceTest, NamesWhatAServiceLacks) {
       {"[service.s]\nprotocol=1\nlisten=1\ncertificate=1\nkey=1\ncheckpassword=1\nbackend=1\n",
        ":2:10: protocol must be \"pop3\" (there is no other yet), not 1\n"
        ":3:8: listen must be an array of strings, not 1\n"
-       ":4:13: certificate must be a string, not empty and without NUL, not 1\n"
-       ":5:5: key must be a string, not empty and without NUL, not 1\n"
+       ":4:13: certificate must be a string or an array of strings, not 1\n"
+       ":5:5: key must be a string or an array of strings, not 1\n"
        ":6:15: checkpassword must be an array of strings, not 1\n"
        ":7:9: backend must be an array of strings, not 1"},
       {absl::StrCat("[service]\nprotocol = 'pop3'\n", Minimal()),
@@ -53,6 +53,33 @@ TEST(ServiceTest, ChecksServices) {
                                                                                    })
                                                                          .insert(0, ",'"))}}),
        ":6:15: checkpassword must have at most 64 words"},
+  });
+}
+
+TEST(ServiceTest, ChecksCertificates) {
+  const auto pairs = [](absl::string_view certificate, absl::string_view key) {
+    return absl::StrReplaceAll(Minimal(), {{"'c'", certificate}, {"'k'", key}});
+  };
+  const auto many = [](size_t count) {
+    return absl::StrCat("[", absl::StrJoin(std::vector<std::string>(count, "'x'"), ","), "]");
+  };
+  Follow({
+      {pairs("['c']", "'k'"), ""},
+      {pairs("['c', 'd']", "['k', 'l']"), ""},
+      {pairs(many(16), many(16)), ""},
+      {pairs(many(17), many(17)),
+       ":4:13: certificate must have 1 to 16 elements, not 17\n:5:5: key must have 1 to 16 elements, not 17"},
+      {pairs("[]", "[]"),
+       ":4:13: certificate must have 1 to 16 elements, not 0\n:5:5: key must have 1 to 16 elements, not 0"},
+      {pairs("['c', 'd']", "'k'"), ":5:5: key must have as many elements as certificate, which has 2, not 1"},
+      {pairs("'c'", "[ 'k', 'l' ]"), ":5:5: key must have as many elements as certificate, which has 1, not 2"},
+      {pairs("['c', 1, '']", "['k', 'l\\u0000', \"\\u0000\"]"),
+       ":4:19: an element of certificate must be a string, not empty and without NUL, not 1\n"
+       ":4:22: an element of certificate must be a string, not empty and without NUL, not \"\"\n"
+       ":5:22: an element of key must be a string, not empty and without NUL, not \"\\x00\""},
+      {pairs("''", "{}"),
+       ":4:13: certificate must be a string, not empty and without NUL, not \"\"\n"
+       ":5:5: key must be a string or an array of strings, not a table"},
   });
 }
 

@@ -27,6 +27,7 @@ using base::UniqueFd;
 
 constexpr absl::Duration kHelperTime = absl::Seconds(20);
 constexpr rlim_t kDescriptorsPerSession = 3;  // the launcher's line, life pipe and status socket
+constexpr rlim_t kDescriptorsPerCertificate = 2;
 constexpr rlim_t kDescriptorsBesides = 64;
 
 std::string At(const config::Config& config, const config::Place& place, absl::string_view message) {
@@ -35,7 +36,9 @@ std::string At(const config::Config& config, const config::Place& place, absl::s
 
 void CheckDescriptorLimit(const config::Config& config, std::vector<std::string>* errors) {
   rlimit limit;
-  const rlim_t need = kDescriptorsPerSession * static_cast<rlim_t>(config.limits.sessions) + kDescriptorsBesides;
+  rlim_t need = kDescriptorsPerSession * static_cast<rlim_t>(config.limits.sessions) + kDescriptorsBesides;
+  for (const config::Service& service : config.services)
+    need += kDescriptorsPerCertificate * service.certificates.size();
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= need) return;
   errors->push_back(absl::StrCat(config.path, ": limits.sessions = ", config.limits.sessions, " needs ", need,
                                  " descriptors, the hard limit is ", limit.rlim_max, " (ulimit -Hn)"));
@@ -64,6 +67,24 @@ absl::StatusOr<std::string> ReadReport(const UniqueFd& report, pid_t helper) {
   return text;
 }
 
+// "SERVICE CERTIFICATE MESSAGE", the first two counted from 0; the message begins with "key: " where that is to blame.
+absl::Status ReadReportLine(const config::Config& config, absl::string_view line, std::vector<std::string>* errors) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(line, absl::MaxSplits(' ', 2));
+  size_t service, number;
+  if (parts.size() != 3 || !absl::SimpleAtoi(parts[0], &service) || service >= config.services.size() ||
+      !absl::SimpleAtoi(parts[1], &number) || number >= config.services[service].certificates.size())
+    return absl::InternalError("the tlsworker's report makes no sense");
+  const config::CertificatePair& pair = config.services[service].certificates[number];
+  absl::string_view message = parts[2];
+  if (absl::ConsumePrefix(&message, "key: ")) {
+    errors->push_back(At(config, pair.key_place, absl::StrCat(pair.key, ": ", message)));
+  } else {
+    absl::ConsumePrefix(&message, "certificate: ");
+    errors->push_back(At(config, pair.certificate_place, absl::StrCat(pair.certificate, ": ", message)));
+  }
+  return absl::OkStatus();
+}
+
 // A tlsworker as it will run, but with a pipe named `report`: it reads the certificates in its cage and ends.
 absl::Status CheckCertificates(const Plan& plan, std::vector<std::string>* errors) {
   ASSIGN_OR_RETURN(const auto control, ipc::SocketPair(SOCK_SEQPACKET));
@@ -78,11 +99,12 @@ absl::Status CheckCertificates(const Plan& plan, std::vector<std::string>* error
                   {"protocolbroker", edge.first.get()},
                   {"report", report_writer.get()}};
   for (const config::Service& service : plan.config.services)
-    for (const auto& [name, path] : {std::pair("certificate", service.certificate), std::pair("key", service.key)}) {
-      files.emplace_back(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-      if (!files.back().valid()) return absl::FailedPreconditionError(absl::StrCat(path, ": ", strerror(errno)));
-      fds.emplace_back(name, files.back().get());
-    }
+    for (const config::CertificatePair& pair : service.certificates)
+      for (const auto& [name, path] : {std::pair("certificate", pair.certificate), std::pair("key", pair.key)}) {
+        files.emplace_back(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!files.back().valid()) return absl::FailedPreconditionError(absl::StrCat(path, ": ", strerror(errno)));
+        fds.emplace_back(name, files.back().get());
+      }
   ASSIGN_OR_RETURN(const pid_t helper, Spawn(plan.roles[kTlsWorker], fds, -1));
   report_writer.Reset();
   absl::StatusOr<std::string> text = ReadReport(report, helper);
@@ -93,20 +115,8 @@ absl::Status CheckCertificates(const Plan& plan, std::vector<std::string>* error
     return absl::UnavailableError(absl::StrCat(
         text.status().message(), ": ", absl::string_view(record, octets > 0 ? static_cast<size_t>(octets) : 0)));
   }
-  for (absl::string_view line : absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
-    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(line, absl::MaxSplits(' ', 1));
-    size_t index;
-    if (!absl::SimpleAtoi(parts.first, &index) || index >= plan.config.services.size())
-      return absl::InternalError("the tlsworker's report makes no sense");
-    const config::Service& service = plan.config.services[index];
-    absl::string_view message = parts.second;
-    if (absl::ConsumePrefix(&message, "key: "))
-      errors->push_back(At(plan.config, service.key_place, absl::StrCat(service.key, ": ", message)));
-    else if (absl::ConsumePrefix(&message, "certificate: "))
-      errors->push_back(At(plan.config, service.certificate_place, absl::StrCat(service.certificate, ": ", message)));
-    else
-      errors->push_back(At(plan.config, service.certificate_place, message));
-  }
+  for (absl::string_view line : absl::StrSplit(*text, '\n', absl::SkipEmpty()))
+    RETURN_IF_ERROR(ReadReportLine(plan.config, line, errors));
   return absl::OkStatus();
 }
 

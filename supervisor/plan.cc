@@ -64,7 +64,10 @@ Options TlsOptions(const Config& config) {
   Options options = {absl::StrCat("--sessions=", config.limits.sessions),
                      Seconds("handshake-seconds", config.limits.handshake),
                      Seconds("idle-seconds", config.limits.idle)};
-  for (const Service& service : config.services) options.push_back(absl::StrCat("--service=", service.protocol));
+  for (const Service& service : config.services) {
+    options.push_back(absl::StrCat("--service=", service.protocol));
+    options.push_back(absl::StrCat("--certificates=", service.certificates.size()));
+  }
   return options;
 }
 

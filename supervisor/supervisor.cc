@@ -108,10 +108,11 @@ absl::Status Supervisor::AddFiles(RoleId role, NamedFds* fds, std::vector<Unique
       for (const UniqueFd& listener : listeners_) fds->emplace_back("listener", listener.get());
       break;
     case kTlsWorker:
-      for (const config::Service& service : plan_.config.services) {
-        RETURN_IF_ERROR(add_file("certificate", service.certificate));
-        RETURN_IF_ERROR(add_file("key", service.key));
-      }
+      for (const config::Service& service : plan_.config.services)
+        for (const config::CertificatePair& pair : service.certificates) {
+          RETURN_IF_ERROR(add_file("certificate", pair.certificate));
+          RETURN_IF_ERROR(add_file("key", pair.key));
+        }
       break;
     case kBackendLauncher:
       fds->emplace_back("stderr", backend_log_.first.get());

@@ -16,11 +16,9 @@ namespace {
 
 struct Deleter {
   void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 };
 using BioPtr = std::unique_ptr<BIO, Deleter>;
-using X509Ptr = std::unique_ptr<X509, Deleter>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter>;
 
 constexpr size_t kPemOctetsMax = 1 << 20;
@@ -41,27 +39,15 @@ absl::StatusOr<std::string> ReadAll(const base::UniqueFd& fd) {
   return text;
 }
 
-absl::Status UseCertificate(SSL_CTX* context, const base::UniqueFd& fd) {
-  ASSIGN_OR_RETURN(const std::string pem, ReadAll(fd));
-  const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  const X509Ptr leaf(PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr));
-  if (leaf == nullptr) {
-    OpenSslError();
-    return absl::InvalidArgumentError("certificate: no PEM certificate in the file");
-  }
-  if (SSL_CTX_use_certificate(context, leaf.get()) != 1)
+// It becomes the context's current certificate: the next chain and key are its own.
+absl::Status UseChain(SSL_CTX* context, Chain chain) {
+  if (SSL_CTX_use_certificate(context, chain.leaf.get()) != 1)
     return absl::InvalidArgumentError(absl::StrCat("certificate: ", OpenSslError()));
-  while (true) {
-    X509Ptr next(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-    if (next == nullptr) break;
-    if (SSL_CTX_add0_chain_cert(context, next.get()) != 1)
+  for (X509Ptr& issuer : chain.issuers) {
+    if (SSL_CTX_add0_chain_cert(context, issuer.get()) != 1)
       return absl::InvalidArgumentError(absl::StrCat("certificate: ", OpenSslError()));
-    (void)next.release();
+    (void)issuer.release();
   }
-  const unsigned long error = ERR_peek_last_error();
-  ERR_clear_error();
-  if (error != 0 && ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
-    return absl::InvalidArgumentError("certificate: a later certificate of the chain is damaged");
   return absl::OkStatus();
 }
 
@@ -80,13 +66,13 @@ absl::Status UseKey(SSL_CTX* context, const base::UniqueFd& fd) {
         encrypted ? "key: it is encrypted; decrypt it with: openssl pkey -in KEY -out PLAINKEY (mode 0600)"
                   : "key: no PEM private key in the file");
   }
-  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
-    const bool mismatch = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH ||
-                          ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_TYPE_MISMATCH;
-    const std::string error = OpenSslError();
-    return absl::InvalidArgumentError(mismatch ? std::string("key: it does not belong to the certificate")
-                                               : absl::StrCat("key: ", error));
+  // Before the context has it: there it would go to the certificate of its own type, which may be another.
+  if (X509_check_private_key(SSL_CTX_get0_certificate(context), key.get()) != 1) {
+    OpenSslError();
+    return absl::InvalidArgumentError("key: it does not belong to the certificate");
   }
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
+    return absl::InvalidArgumentError(absl::StrCat("key: ", OpenSslError()));
   return absl::OkStatus();
 }
 
@@ -128,7 +114,7 @@ std::string OpenSslError() {
   return reason == nullptr ? "unknown error" : reason;
 }
 
-absl::StatusOr<ContextPtr> MakeContext(base::UniqueFd certificate, base::UniqueFd key, const std::string& protocol) {
+absl::StatusOr<ContextPtr> MakeContext(const std::string& protocol) {
   ContextPtr context(SSL_CTX_new(TLS_server_method()));
   if (context == nullptr) return absl::InternalError(OpenSslError());
   SSL_CTX_set_security_level(context.get(), 2);
@@ -142,16 +128,38 @@ absl::StatusOr<ContextPtr> MakeContext(base::UniqueFd certificate, base::UniqueF
       SSL_CTX_set_cipher_list(context.get(), kTls12Ciphers) != 1 ||
       SSL_CTX_set1_groups_list(context.get(), kGroups) != 1 || SSL_CTX_set_num_tickets(context.get(), 0) != 1)
     return absl::InternalError(OpenSslError());
-  RETURN_IF_ERROR(UseCertificate(context.get(), certificate));
-  RETURN_IF_ERROR(UseKey(context.get(), key));
   RETURN_IF_ERROR(OfferAlpn(context.get(), protocol));
   return context;
 }
 
-absl::Status WarmUp(SSL_CTX* context) {
+absl::StatusOr<Chain> ReadChain(base::UniqueFd certificate) {
+  ASSIGN_OR_RETURN(const std::string pem, ReadAll(certificate));
+  const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  Chain chain;
+  chain.leaf.reset(PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr));
+  if (chain.leaf == nullptr) {
+    OpenSslError();
+    return absl::InvalidArgumentError("certificate: no PEM certificate in the file");
+  }
+  while (X509* next = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) chain.issuers.emplace_back(next);
+  const unsigned long error = ERR_peek_last_error();
+  ERR_clear_error();
+  if (error != 0 && ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
+    return absl::InvalidArgumentError("certificate: a later certificate of the chain is damaged");
+  return chain;
+}
+
+absl::Status AddCertificate(SSL_CTX* context, Chain chain, base::UniqueFd key) {
+  RETURN_IF_ERROR(UseChain(context, std::move(chain)));
+  return UseKey(context, key);
+}
+
+absl::Status WarmUp(SSL_CTX* context, const char* signatures, const char* server_name) {
   const ContextPtr client_context(SSL_CTX_new(TLS_client_method()));
   if (client_context == nullptr) return absl::InternalError(OpenSslError());
   SSL_CTX_set_verify(client_context.get(), SSL_VERIFY_NONE, nullptr);
+  if (signatures != nullptr && SSL_CTX_set1_sigalgs_list(client_context.get(), signatures) != 1)
+    return absl::InternalError(OpenSslError());
   const SslPtr server(SSL_new(context)), client(SSL_new(client_context.get()));
   BIO *server_end, *client_end;
   if (server == nullptr || client == nullptr || BIO_new_bio_pair(&server_end, 0, &client_end, 0) != 1)
@@ -160,6 +168,8 @@ absl::Status WarmUp(SSL_CTX* context) {
   SSL_set_bio(client.get(), client_end, client_end);
   SSL_set_accept_state(server.get());
   SSL_set_connect_state(client.get());
+  if (server_name != nullptr && SSL_set_tlsext_host_name(client.get(), server_name) != 1)
+    return absl::InternalError(OpenSslError());
   for (int flights = 0; flights < 10; ++flights) {
     const int client_done = SSL_do_handshake(client.get());
     const int server_done = SSL_do_handshake(server.get());

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <memory>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +19,7 @@
 #include "ipc/channel.h"
 #include "role/role.h"
 #include "role/zygote.h"
+#include "tlsworker/certificates.h"
 #include "tlsworker/context.h"
 #include "tlsworker/relay.h"
 #include "tlsworker/session.h"
@@ -30,7 +32,8 @@ using ipc::Role;
 
 struct Service {
   std::string protocol;  // as ALPN names it, RFC 7301's registry: "pop3", "imap"
-  ContextPtr context;
+  int certificate_count = 0;
+  std::unique_ptr<Certificates> certificates;
 };
 
 struct Config {
@@ -49,32 +52,33 @@ absl::StatusOr<Config> ReadConfig(const role::Options& options) {
   Config config;
   for (const auto& option : options) {
     if (option.first == "service") {
-      config.services.push_back({option.second, nullptr});
+      config.services.push_back({option.second, 0, std::make_unique<Certificates>(option.second)});
       continue;
     }
     ASSIGN_OR_RETURN(const int number, role::Number(option));
     if (option.first == "handshake-seconds") config.handshake = absl::Seconds(number);
     if (option.first == "idle-seconds") config.idle = absl::Seconds(number);
     if (option.first == "sessions") config.sessions = number;
+    if (option.first == "certificates" && !config.services.empty()) config.services.back().certificate_count = number;
   }
+  for (const Service& service : config.services)
+    if (service.certificate_count == 0) return absl::InvalidArgumentError("--service without --certificates");
   return config;
 }
 
-// Certificates and keys, in the order of the services. With a `report` descriptor (postern check) every error is
-// written to it as "SERVICE-INDEX MESSAGE" and none is returned.
+// Certificates and keys, in the order of the services. With a `report` descriptor (postern check) what is wrong with
+// one of them is written to it as "SERVICE CERTIFICATE MESSAGE", both counted from 0, and not returned.
 absl::Status ReadCertificates(Config& config, base::InheritedFds& fds, const UniqueFd& report) {
   for (size_t i = 0; i < config.services.size(); ++i) {
     Service& service = config.services[i];
-    absl::StatusOr<ContextPtr> context = MakeContext(fds.Take("certificate"), fds.Take("key"), service.protocol);
-    absl::Status status = context.status();
-    if (status.ok()) status = WarmUp(context->get());
-    if (status.ok()) {
-      service.context = *std::move(context);
-      continue;
+    for (int number = 0; number < service.certificate_count; ++number) {
+      const absl::Status status = service.certificates->Add(number, fds.Take("certificate"), fds.Take("key"));
+      if (status.ok()) continue;
+      if (!report.valid()) return status;
+      const std::string line = absl::StrCat(i, " ", number, " ", status.message(), "\n");
+      if (write(report.get(), line.data(), line.size()) < 0) return absl::ErrnoToStatus(errno, "report");
     }
-    if (!report.valid()) return status;
-    const std::string line = absl::StrCat(i, " ", status.message(), "\n");
-    if (write(report.get(), line.data(), line.size()) < 0) return absl::ErrnoToStatus(errno, "report");
+    RETURN_IF_ERROR(service.certificates->ChooseByName());
   }
   return absl::OkStatus();
 }
@@ -113,7 +117,7 @@ absl::Status ServeClient(const Config& config, const Service& service, Client cl
   // fork by getpid() alone, which a PID namespace defeats).
   if (RAND_poll() != 1) return absl::InternalError("cannot reseed");
   const absl::Duration started = base::Deadline::Now();
-  ASSIGN_OR_RETURN(const SslPtr ssl, NewSession(service.context.get(), client.socket.get()));
+  ASSIGN_OR_RETURN(const SslPtr ssl, NewSession(service.certificates->context(), client.socket.get()));
   const absl::Status handshake =
       Handshake(ssl.get(), client.socket.get(), control, base::Deadline::In(config.handshake));
   if (!handshake.ok()) {
@@ -144,8 +148,9 @@ absl::Status ServeClient(const Config& config, const Service& service, Client cl
 }
 
 absl::Status Run(int argc, char** argv) {
-  ASSIGN_OR_RETURN(role::Start start,
-                   role::Begin(argc, argv, {"handshake-seconds", "idle-seconds", "sessions", "service"}));
+  ASSIGN_OR_RETURN(
+      role::Start start,
+      role::Begin(argc, argv, {"certificates", "handshake-seconds", "idle-seconds", "sessions", "service"}));
   ASSIGN_OR_RETURN(Config config, ReadConfig(start.options));
   const ipc::Channel<Role::kTlsWorker, Role::kSupervisor> supervisor(std::move(start.control));
   ipc::Channel<Role::kTlsWorker, Role::kProtocolBroker> broker(start.fds.Take("protocolbroker"));

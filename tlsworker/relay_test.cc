@@ -1,11 +1,7 @@
 #include "tlsworker/relay.h"
 
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +11,7 @@
 #include "ipc/channel.h"
 #include "tlsworker/context.h"
 #include "tlsworker/session.h"
+#include "tlsworker/test_credentials.h"
 
 namespace postern::tlsworker {
 namespace {
@@ -22,79 +19,11 @@ namespace {
 using base::Deadline;
 using base::UniqueFd;
 
-UniqueFd FileWith(const std::string& text) {
-  UniqueFd file(memfd_create("pem", MFD_CLOEXEC));
-  EXPECT_EQ(write(file.get(), text.data(), text.size()), ssize_t(text.size()));
-  EXPECT_EQ(lseek(file.get(), 0, SEEK_SET), 0);
-  return file;
-}
-
-std::string Pem(BIO* bio) {
-  char* data;
-  const long octets = BIO_get_mem_data(bio, &data);
-  std::string text(data, static_cast<size_t>(octets));
-  BIO_free(bio);
-  return text;
-}
-
-// A self-signed certificate of today and its key.
-struct Credentials {
-  explicit Credentials(const char* group = "P-256") {
-    EVP_PKEY* pkey = EVP_EC_gen(group);
-    X509* x509 = X509_new();
-    X509_set_version(x509, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x509), -60);
-    X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
-    X509_set_pubkey(x509, pkey);
-    X509_NAME* name = X509_get_subject_name(x509);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1,
-                               0);
-    X509_set_issuer_name(x509, name);
-    X509_sign(x509, pkey, EVP_sha256());
-    BIO* out = BIO_new(BIO_s_mem());
-    PEM_write_bio_X509(out, x509);
-    certificate = Pem(out);
-    out = BIO_new(BIO_s_mem());
-    PEM_write_bio_PrivateKey(out, pkey, nullptr, nullptr, 0, nullptr, nullptr);
-    key = Pem(out);
-    out = BIO_new(BIO_s_mem());
-    PEM_write_bio_PrivateKey(out, pkey, EVP_aes_128_cbc(), nullptr, 0, nullptr, const_cast<char*>("secret"));
-    encrypted_key = Pem(out);
-    X509_free(x509);
-    EVP_PKEY_free(pkey);
-  }
-  std::string certificate, key, encrypted_key;
-};
-
-absl::StatusOr<ContextPtr> Context(const std::string& certificate, const std::string& key) {
-  return MakeContext(FileWith(certificate), FileWith(key), "pop3");
-}
-
-TEST(ContextTest, SaysWhatIsWrongWithTheFiles) {
-  const Credentials mine, other;
-  const std::string damaged = mine.certificate + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-  const struct {
-    std::string certificate, key, error;
-  } kRows[] = {
-      {mine.certificate, mine.key, ""},
-      {mine.certificate + other.certificate, mine.key, ""},  // a chain
-      {mine.key + mine.certificate, mine.key, ""},           // both in one file, as stunnel wants it
-      {"", mine.key, "certificate: no PEM certificate in the file"},
-      {"garbage", mine.key, "certificate: no PEM certificate in the file"},
-      {mine.key, mine.key, "certificate: no PEM certificate in the file"},
-      {damaged, mine.key, "certificate: a later certificate of the chain is damaged"},
-      {mine.certificate, "", "key: no PEM private key in the file"},
-      {mine.certificate, mine.certificate, "key: no PEM private key in the file"},
-      {mine.certificate, other.key, "key: it does not belong to the certificate"},
-      {mine.certificate, mine.encrypted_key,
-       "key: it is encrypted; decrypt it with: openssl pkey -in KEY -out PLAINKEY (mode 0600)"},
-  };
-  for (const auto& row : kRows) {
-    const auto context = Context(row.certificate, row.key);
-    EXPECT_EQ(context.status().message(), row.error);
-    EXPECT_TRUE(!context.ok() || WarmUp(context->get()).ok());
-  }
+ContextPtr Context(const Credentials& credentials) {
+  ContextPtr context = *MakeContext("pop3");
+  EXPECT_EQ(AddCertificate(context.get(), *ReadChain(FileWith(credentials.certificate)), FileWith(credentials.key)),
+            absl::OkStatus());
+  return context;
 }
 
 TEST(PassableTest, HoldsBackWhatIsNotALine) {
@@ -125,7 +54,7 @@ class RelayTest : public testing::Test {
  protected:
   void Start(RelayOptions options, int socket_octets = 0) {
     const Credentials credentials;
-    context_ = *Context(credentials.certificate, credentials.key);
+    context_ = Context(credentials);
     auto tls = ipc::SocketPair(SOCK_STREAM), plain = ipc::SocketPair(SOCK_STREAM),
          control = ipc::SocketPair(SOCK_SEQPACKET);
     client_ = std::move(tls->first);
