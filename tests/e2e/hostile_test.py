@@ -151,15 +151,19 @@ class CapturedTest(harness.PosternTest):
         postern = self.start()
         with postern.logged_in() as client:
             (worker,) = postern.worker("tlsworker", postern.session_of(client))
-            kinds = {}
-            for number in (20, 21):
-                fd = self.take(worker, number)
-                with socket.socket(fileno=fd) as sock:
-                    kinds[number] = (sock.family, sock.type)
-            self.assertEqual(kinds[20], (socket.AF_INET, socket.SOCK_STREAM))
-            self.assertEqual(kinds[21], (socket.AF_UNIX, socket.SOCK_STREAM))
-            streams = [number for number, what in worker.descriptors().items() if number > 4 and what.startswith("socket")]
-            self.assertEqual(sorted(streams), [20, 21])  # control and log are 3 and 4, and nothing else is there
+            kinds = []
+            for number, what in sorted(worker.descriptors().items()):
+                if what.startswith("socket"):
+                    with socket.socket(fileno=self.take(worker, number)) as sock:
+                        kinds.append((number, sock.family, sock.type))
+            # Control, log, and the reply line, whose end tells others of the worker's.
+            packets = [(number, *kind) for number, *kind in kinds if kind == [socket.AF_UNIX, socket.SOCK_SEQPACKET]]
+            self.assertEqual([number for number, *_ in packets][:2], [3, 4])
+            self.assertEqual(len(packets), 3)
+            streams = [kind for kind in kinds if kind not in packets]
+            self.assertEqual(
+                streams, [(20, socket.AF_INET, socket.SOCK_STREAM), (21, socket.AF_UNIX, socket.SOCK_STREAM)]
+            )
 
 
 class EnvironmentTest(harness.PosternTest):
