@@ -161,6 +161,7 @@ class Postern:
         self.home = self.path("home")
         self.maildir = self.home + "/Maildir"
         self.process = self.log = None
+        self.log_class = eventlog.EventLog
         self._make_state()
         self.settings = self._settings(service or {}, limits or {})
         self.file = self.write("postern.toml", toml_sections(self.settings))
@@ -243,7 +244,7 @@ class Postern:
             pass_fds=self.pass_fds,
             preexec_fn=self.become,
         )
-        self.log = eventlog.EventLog(self.process.stdout)
+        self.log = self.log_class(self.process.stdout)
 
     def start(self):
         self.launch()
