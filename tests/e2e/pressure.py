@@ -4,7 +4,6 @@ import contextlib
 import os
 import subprocess
 
-NOTHING = 0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -19,8 +18,9 @@ def _set(process, what, soft):
 
 
 def _get(process, what):
-    command = ["prlimit", "--pid", str(process.pid), "--raw", "--noheadings", "--output", "SOFT", "--" + what]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    name = {"nproc": "Max processes", "nofile": "Max open files", "as": "Max address space"}[what]
+    (line,) = [line for line in process.read("limits").decode("ascii").splitlines() if line.startswith(name)]
+    return line.removeprefix(name).split()[0]
 
 
 @contextlib.contextmanager
