@@ -13,9 +13,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/deadline.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "ipc/channel.h"
+#include "logger/allowance.h"
 #include "logger/line.h"
 #include "role/role.h"
 
@@ -60,12 +62,13 @@ struct Entry {
   std::string line;
 };
 
-// Appends the next record of the source. False: there is none now.
-bool TakeRecord(const Source& source, std::vector<Entry>* entries) {
+// Appends the next record of the source, unless it is a backend's that is not allowed. False: there is none now.
+bool TakeRecord(const Source& source, Allowance* allowance, std::vector<Entry>* entries) {
   char record[base::kLogRecordOctetsMax];
   if (source.role == kBackendSource) {
     const ssize_t octets = read(source.fd.get(), record, sizeof record);
     if (octets <= 0) return false;
+    if (!allowance->Take(base::Deadline::Now())) return true;
     // No stamp: it goes behind what the roles said at the same time.
     entries->push_back({~uint64_t{0}, Line(source.role, 0, absl::string_view(record, static_cast<size_t>(octets)))});
     return true;
@@ -116,24 +119,30 @@ class Output {
 
 // Writes what there is, in the order in which it was said. The passes go on until one finds nothing: what was said
 // before a record that has been taken is in its socket by then.
-void WriteRecords(const std::vector<Source>& sources, Output* output) {
+void WriteRecords(const std::vector<Source>& sources, Allowance* allowance, Output* output) {
   std::vector<Entry> entries;
-  for (bool more = true; more && entries.size() < kBatchMax;) {
+  size_t batch = 0;
+  for (bool more = true; more && batch < kBatchMax;) {
     more = false;
     for (const Source& source : sources)
-      for (size_t taken = 0; taken < kTurnMax && TakeRecord(source, &entries); ++taken) more = true;
+      for (size_t taken = 0; taken < kTurnMax && TakeRecord(source, allowance, &entries); ++taken, ++batch) more = true;
   }
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.stamp < b.stamp; });
   for (const Entry& entry : entries) output->Write(entry.line);
+  if (const uint64_t lost = allowance->TakeLost(base::Deadline::Now()); lost != 0)
+    output->Write(absl::StrCat("role=logger pid=", getpid(), " ev=stderr_lost lines=", lost, "\n"));
 }
 
 absl::Status Serve(int control, const std::vector<Source>& sources) {
   std::vector<pollfd> fds = {{control, 0, 0}};
   for (const Source& source : sources) fds.push_back({source.fd.get(), POLLIN, 0});
+  Allowance allowance;
   Output output;
   while (true) {
-    if (poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
-    WriteRecords(sources, &output);
+    // What was lost is told in time, even if nobody says anything more.
+    const int millis = allowance.lost() ? static_cast<int>(absl::ToInt64Milliseconds(Allowance::kReportEvery)) : -1;
+    if (poll(fds.data(), fds.size(), millis) < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
+    WriteRecords(sources, &allowance, &output);
     for (size_t i = 1; i < fds.size(); ++i)
       if ((fds[i].revents & (POLLHUP | POLLERR)) != 0) fds[i].fd = -1;  // shut down by somebody: no reason to spin
     if (fds[0].revents != 0) return absl::OkStatus();  // all that was said before the end has been written

@@ -177,10 +177,12 @@ Outcome Relayer::Run() {
 
     pollfd fds[] = {{client_, want_client_, 0}, {plain_, want_plain_, 0}, {control_, 0, 0}};
     // poll(2) reports a hang-up whether asked for or not; a side that nothing is wanted of must not wake us for ever.
-    // The hang-up of the backend is wanted once, whatever the client does meanwhile.
-    if (want_client_ == 0) fds[0].fd = -1;
+    // The hang-up of the backend is wanted once, whatever the client does meanwhile. That of a client (a reset: our
+    // side is open) is the end of it, and the only sign of it while a backend that does not read keeps us from reading.
+    if (want_client_ == 0 && client_closed_) fds[0].fd = -1;
     if (want_plain_ == 0 && backend_gone_) fds[1].fd = -1;
     poll(fds, 3, moved ? 0 : std::min(idle, drained).PollMillis());
+    if (want_client_ == 0 && (fds[0].revents & (POLLHUP | POLLERR)) != 0) client_lost_ = true;
     if ((fds[1].revents & (POLLHUP | POLLERR)) != 0) backend_gone_ = true;
     if (fds[2].revents != 0) {
       outcome_.why = Why::kShutdown;
