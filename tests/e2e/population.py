@@ -7,7 +7,8 @@ import ssl
 import harness
 from harness import USER
 
-LARGE = b"Subject: large\n\n" + b"".join(b"%07d 89abcdef 89abcdef 89abcdef 89abcdef 89abcdef\n" % i for i in range(60000))
+LARGE = b"Subject: large\n\n" + b"".join(b"%07d 89abcdef 89abcdef 89abcdef 89abcdef 89abcdef\n" % i for i in range(150000))
+ON_THE_WIRE = LARGE.replace(b"\n", b"\r\n") + b".\r\n"
 BROKEN = (EOFError, TimeoutError, ConnectionResetError, BrokenPipeError, ssl.SSLError)
 
 
@@ -78,20 +79,22 @@ class Retrieving(Member):
         client = self.postern.connect_tls()
         client.login(USER, self.postern.password)
         client.ok(b"RETR 1")
-        self.left = LARGE.replace(b"\n", b"\r\n") + b".\r\n"
+        self.taken = 0  # octets of it
         return client
 
+    def left(self):
+        return len(ON_THE_WIRE) - self.taken
+
     def take(self, octets):
-        octets = min(octets, len(self.left))
-        if self.client.exactly(octets) != self.left[:octets]:
+        if self.client.exactly(octets) != ON_THE_WIRE[self.taken : self.taken + octets]:
             raise AssertionError("the message is not what it was")
-        self.left = self.left[octets:]
+        self.taken += octets
 
     def step(self):
         self.take(20000)
 
     def finish(self):
-        self.take(len(self.left))
+        self.take(self.left())
         self.client.ok(b"QUIT")
 
 

@@ -80,25 +80,27 @@ class ProcessesTest(StarvedTest):
 
 
 class DescriptorsTest(StarvedTest):
-    def check_role(self, name, more):
-        """With no descriptor to be had, and with each number of them up to one that suffices."""
+    def check_role(self, name, rooms):
+        """With so many descriptors to be had: at first none, at last enough."""
         outcomes = []
         role = self.role(name)
-        for room in range(more + 1):
+        before = len(role.descriptors())
+        for room in rooms:
             with limited(role, "nofile", lowest_free(role) + room):
                 outcomes.append(self.attempts())
             self.check_recovered()
+            self.assertEqual(len(role.descriptors()), before)
         self.assertNotIn("served", outcomes[0])
         self.assertEqual(outcomes[-1], ["served"] * 2)
 
     def test_protocolbroker(self):
-        self.check_role("protocolbroker", 12)
+        self.check_role("protocolbroker", [*range(6), 12])
 
     def test_tlsworker(self):
-        self.check_role("tlsworker", 24)  # two of a worker's have numbers of their own, above 16
+        self.check_role("tlsworker", [*range(6), 14, 15, 24])  # two of a worker's have numbers of their own, above 16
 
     def test_backendlauncher(self):
-        self.check_role("backendlauncher", 16)
+        self.check_role("backendlauncher", [*range(12), 16])
         self.postern.log.wait("login_failed", why="system")
 
     def test_acceptor(self):
