@@ -70,6 +70,7 @@ bool Relayer::ReadClient() {
   up_.Compact();
   if (up_.space_octets() == 0) return false;
   ERR_clear_error();
+  AllowReads(ssl_);
   const int octets = SSL_read(ssl_, up_.space(), static_cast<int>(up_.space_octets()));
   if (octets <= 0) {
     NoteWant(octets);

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <string>
 #include <thread>
 
@@ -220,6 +222,36 @@ TEST_F(RelayTest, EndsWithTheSupervisor) {
   control_.Reset();
   relay_.join();
   EXPECT_EQ(outcome_.why, Why::kShutdown);
+}
+
+// Records that carry nothing for the backend, more of them than the client takes a moment to send: OpenSSL goes on to
+// the next by itself, and must not do so past the end of the session.
+TEST_F(RelayTest, AFloodOfKeyUpdatesDoesNotHoldOffTheEnd) {
+  Start({});
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  ASSERT_EQ(SSL_write(ssl_.get(), "x", 1), 1);
+  char octet;
+  ASSERT_EQ(read(plain_.get(), &octet, 1), 1);
+  BIO* const records = BIO_new(BIO_s_mem());
+  SSL_set0_wbio(ssl_.get(), records);
+  for (int i = 0; i < 60000; ++i) {
+    ASSERT_EQ(SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_NOT_REQUESTED), 1);  // RFC 8446 §4.6.3
+    ASSERT_EQ(SSL_do_handshake(ssl_.get()), 1);
+  }
+  char* data;
+  const size_t octets = static_cast<size_t>(BIO_get_mem_data(records, &data));
+  std::atomic<size_t> sent = 0;
+  std::thread flood([&] {
+    constexpr size_t kPart = 27 * 100;
+    while (sent < octets && send(client_.get(), data + sent, std::min(kPart, octets - sent), MSG_NOSIGNAL) > 0)
+      sent += std::min(kPart, octets - sent);
+  });
+  while (sent < octets / 8) std::this_thread::yield();
+  control_.Reset();
+  relay_.join();
+  flood.join();
+  EXPECT_EQ(outcome_.why, Why::kShutdown);
+  EXPECT_LT(sent, octets / 2);
 }
 
 TEST_F(RelayTest, TakesNoOldVersion) {

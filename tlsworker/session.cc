@@ -17,6 +17,7 @@ namespace postern::tlsworker {
 namespace {
 
 constexpr absl::Duration kLinger = absl::Seconds(2);
+constexpr intptr_t kReadsPerCall = 4;  // of up to a record of the largest size each; see AllowReads()
 
 int BioFd(BIO* bio) { return static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio))); }
 
@@ -30,6 +31,13 @@ int BioWrite(BIO* bio, const char* data, size_t octets, size_t* written) {
 
 int BioRead(BIO* bio, char* data, size_t octets, size_t* taken) {
   BIO_clear_retry_flags(bio);
+  const auto reads_left = reinterpret_cast<intptr_t>(BIO_get_app_data(bio));
+  if (reads_left == 0) {
+    BIO_set_retry_read(bio);  // as if there were nothing; poll(2) knows better
+    *taken = 0;
+    return 0;
+  }
+  BIO_set_app_data(bio, reinterpret_cast<void*>(reads_left - 1));
   const ssize_t received = recv(BioFd(bio), data, octets, MSG_DONTWAIT);
   if (received < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
   if (received == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
@@ -82,9 +90,12 @@ absl::StatusOr<SslPtr> NewSession(SSL_CTX* context, int socket) {
   return ssl;
 }
 
+void AllowReads(SSL* ssl) { BIO_set_app_data(SSL_get_rbio(ssl), reinterpret_cast<void*>(kReadsPerCall)); }
+
 absl::Status Handshake(SSL* ssl, int socket, int control, const base::Deadline& deadline) {
   while (true) {
     ERR_clear_error();
+    AllowReads(ssl);
     const int result = SSL_do_handshake(ssl);
     if (result == 1) return absl::OkStatus();
     switch (SSL_get_error(ssl, result)) {

@@ -20,6 +20,11 @@ namespace postern::tlsworker {
 // `socket` and `control` are borrowed.
 absl::StatusOr<SslPtr> NewSession(SSL_CTX* context, int socket);
 
+// To be called before SSL_read() and the like: OpenSSL goes from one record that carries no octets (KeyUpdate, alerts)
+// to the next by itself, and a client that never stops sending them would never let us look at the clock. So it may
+// read a few times, and then comes back wanting to read.
+void AllowReads(SSL* ssl);
+
 // The handshake, until `deadline`, whatever the client does meanwhile. InvalidArgument: the client failed it, and has
 // been sent an alert where TLS knows one. DeadlineExceeded, Cancelled: as role::Wait().
 absl::Status Handshake(SSL* ssl, int socket, int control, const base::Deadline& deadline);
