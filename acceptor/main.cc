@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -112,6 +113,7 @@ class Acceptor {
   uint32_t next_session_ = 0;
   std::map<uint64_t, Life> lives_;
   bool listening_ = false;
+  bool starved_ = false;  // the last accept(2) found no descriptor or memory
   bool draining_ = false;
 };
 
@@ -168,8 +170,8 @@ absl::Status Acceptor::Serve() {
       } else if (listening_) {
         absl::Status status = Accept(tag);
         if (absl::IsUnavailable(status)) {
-          // Waiting clients stay in the kernel's queue meanwhile.
-          base::Event("accept_paused").AddText("error", status.message());
+          // Waiting clients stay in the kernel's queue meanwhile. Told once, however long it lasts.
+          if (!std::exchange(starved_, true)) base::Event("accept_paused").AddText("error", status.message());
           RETURN_IF_ERROR(Listen(false));
           pause_over = base::Deadline::In(kAcceptPause);
         } else {
@@ -213,6 +215,7 @@ absl::Status Acceptor::Accept(size_t listener) {
         return absl::OkStatus();  // the client gave up in the queue, or its network failed: accept(2), "Error handling"
     }
   }
+  starved_ = false;
   const ipc::Address from = ipc::FromSockaddr(address);
   octets = sizeof address;
   if (getsockname(client.get(), reinterpret_cast<sockaddr*>(&address), &octets) != 0)

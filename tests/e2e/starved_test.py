@@ -112,6 +112,7 @@ class DescriptorsTest(StarvedTest):
                 if room == 0:
                     self.postern.log.wait("accept_paused", count=paused + 1)
                     self.check_no_spin(role)
+                    self.assertEqual(len(self.postern.log.find("accept_paused")), paused + 1)
                 else:
                     self.assert_closed(client)
                     self.postern.log.wait("refused", role="acceptor", why="system", count=room)
