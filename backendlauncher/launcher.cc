@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "backendlauncher/environment.h"
 #include "backendlauncher/leftovers.h"
@@ -90,21 +91,38 @@ absl::Status Launcher::Watch(int fd, Source source, Key key, uint32_t wanted) {
 
 absl::Status Launcher::Serve() {
   RETURN_IF_ERROR(supervisor_.Send(ipc::Ready{}));
-  while (true) {
-    while (!deadlines_.empty() && deadlines_.begin()->first.Passed()) {
-      const Key key = deadlines_.begin()->second;
-      OnDeadline(key, sessions_.at(key));
-    }
-    epoll_event events[64];
-    const int millis = deadlines_.empty() ? -1 : deadlines_.begin()->first.PollMillis();
-    const int count = epoll_wait(epoll_.get(), events, 64, millis);
-    if (count < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "epoll_wait");
-    for (int i = 0; i < count; ++i) {
-      const auto source = static_cast<Source>(events[i].data.u64 & 7);
-      if (source == Source::kSupervisor) return absl::OkStatus();  // it says nothing, so it has gone
-      RETURN_IF_ERROR(OnEvent(source, events[i].data.u64 >> 3));
+  bool goes_on = true;
+  while (goes_on) {
+    // Our end would be the end of every backend, so this is the one place that outlives a lack of memory. What was
+    // under way is dropped; a session that it belonged to ends with its deadline, or when the broker gives up.
+    try {
+      ASSIGN_OR_RETURN(goes_on, Turn());
+    } catch (const std::bad_alloc&) {
+      try {
+        Event("no_memory");
+      } catch (const std::bad_alloc&) {  // not even for that
+      }
     }
   }
+  return absl::OkStatus();
+}
+
+// False: the supervisor has gone.
+absl::StatusOr<bool> Launcher::Turn() {
+  while (!deadlines_.empty() && deadlines_.begin()->first.Passed()) {
+    const Key key = deadlines_.begin()->second;
+    OnDeadline(key, sessions_.at(key));
+  }
+  epoll_event events[64];
+  const int millis = deadlines_.empty() ? -1 : deadlines_.begin()->first.PollMillis();
+  const int count = epoll_wait(epoll_.get(), events, 64, millis);
+  if (count < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "epoll_wait");
+  for (int i = 0; i < count; ++i) {
+    const auto source = static_cast<Source>(events[i].data.u64 & 7);
+    if (source == Source::kSupervisor) return false;  // it says nothing, so it has gone
+    RETURN_IF_ERROR(OnEvent(source, events[i].data.u64 >> 3));
+  }
+  return true;
 }
 
 absl::Status Launcher::OnEvent(Source source, Key key) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "backendlauncher/exec.h"
 #include "backendlauncher/penalty.h"
 #include "base/deadline.h"
@@ -98,6 +99,7 @@ class Launcher {
   static constexpr Key kNobody = 0;
 
   absl::Status Watch(int fd, Source source, Key key, uint32_t events);
+  absl::StatusOr<bool> Turn();
   absl::Status OnEvent(Source source, Key key);
   absl::Status OnLaunchLine();
   void OnLine(Key key, Session& session);

@@ -148,7 +148,14 @@ class MemoryTest(StarvedTest):
     def test_roles_that_hold_something_for_every_session(self):
         for name in ("acceptor", "logger"):
             self.check_role(name)
-        self.assertEqual(self.check_role("backendlauncher")[:2], ["refused"] * 2)  # nothing can be executed
+
+    def test_the_launcher_outlives_it(self):
+        """Its end would be the end of every backend."""
+        (launcher,) = self.postern.role("backendlauncher")
+        with self.postern.logged_in() as client:
+            self.assertEqual(self.check_role("backendlauncher")[:2], ["refused"] * 2)  # nothing can be executed
+            client.ok(b"STAT")
+        self.assertTrue(launcher.alive())
 
 
 if __name__ == "__main__":
