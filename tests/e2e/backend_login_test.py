@@ -253,6 +253,7 @@ class Listener:
 
     def __init__(self, address, header, greeting=b"+OK elsewhere\r\n"):
         self.sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # old connections may linger on the port
         self.sock.bind(address)
         self.sock.listen()
         self.header, self.greeting, self.headers = header, greeting, []
