@@ -89,6 +89,13 @@ absl::Status Launcher::Watch(int fd, Source source, Key key, uint32_t wanted) {
   return absl::OkStatus();
 }
 
+// Of a socket that other processes have too: epoll goes on reporting it, for ever, unless it is told to leave it before
+// our copy is closed (epoll(7), questions and answers).
+void Launcher::CloseShared(UniqueFd& fd) {
+  if (fd.valid()) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
+  fd.Reset();
+}
+
 absl::Status Launcher::Serve() {
   RETURN_IF_ERROR(supervisor_.Send(ipc::Ready{}));
   bool goes_on = true;
@@ -402,7 +409,7 @@ void Launcher::OnTether(Key key, Session& session) {
 }
 
 void Launcher::OnTetherGone(Key key, Session& session) {
-  session.tether.Reset();
+  CloseShared(session.tether);
   if (session.state != State::kRunning) return;
   session.state = State::kOutstaying;
   SetDeadline(key, session, Deadline::In(config_.backend_end));
@@ -536,6 +543,8 @@ void Launcher::Forget(Key key) {
     Event("login_failed", session.session).Add("why", "abandoned").Add("attempt", session.attempts);
   EndAttempt(session);
   SetDeadline(key, session, Deadline::Never());
+  CloseShared(session.backend_socket);
+  CloseShared(session.tether);
   sessions_.erase(key);  // closes the line and the life pipe
 }
 

@@ -100,6 +100,7 @@ class Launcher {
 
   absl::Status Watch(int fd, Source source, Key key, uint32_t events);
   absl::StatusOr<bool> Turn();
+  void CloseShared(base::UniqueFd& fd);
   absl::Status OnEvent(Source source, Key key);
   absl::Status OnLaunchLine();
   void OnLine(Key key, Session& session);

@@ -318,6 +318,17 @@ class ConnectTest(harness.PosternTest):
             postern.log.wait("connected", count=2, backend=address, errno=0)
             postern.log.wait("close", count=2)
 
+    def test_a_connected_socket_does_not_keep_the_launcher_busy(self):
+        _, address = self.listener(0)
+        postern = self.start_connected(address)
+        (launcher,) = postern.role("backendlauncher")
+        before = launcher.watched()
+        with postern.connect_stls() as client:
+            postern.log.wait("connected", session=postern.session_of(client))
+            # Its copy is closed, but others have the socket: what epoll is not told to leave, it goes on reporting.
+            eventually(lambda: launcher.watched() == before, lambda: "watched: %s" % launcher.watched())
+            self.check_session(client)
+
     def test_proxy_version_1(self):
         listener, address = self.listener(1)
         postern = self.start_connected(address, proxy_protocol="v1")

@@ -61,6 +61,11 @@ class Process:
         """{number: what it is, as /proc/PID/fd says}"""
         return {int(name): os.readlink(self.path("fd/" + name)) for name in os.listdir(self.path("fd"))}
 
+    def watched(self):
+        """What its epolls watch, each by the number of the descriptor that it was when it was added."""
+        infos = [self.read("fdinfo/%d" % fd) for fd, name in self.descriptors().items() if "[eventpoll]" in name]
+        return [int(line.split()[1]) for line in b"".join(infos).splitlines() if line.startswith(b"tfd:")]
+
     def alive(self):
         try:
             return not self.zombie()
