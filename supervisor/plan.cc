@@ -71,6 +71,11 @@ Options TlsOptions(const Config& config) {
   return options;
 }
 
+// All but the one that setresuid(2) takes for "leave it", and a program would keep the launcher's own by.
+bool ReadNumber(const std::string& text, id_t* number) {
+  return absl::SimpleAtoi(text, number) && *number != static_cast<id_t>(-1);
+}
+
 // "--user=UID:GID" and the groups, of checkpassword or of a backend that does the login itself.
 std::string UserOption(const Config& config, const Service& service, std::vector<std::string>* errors) {
   const auto report = [&](const config::Name& name, absl::string_view problem) {
@@ -83,7 +88,7 @@ std::string UserOption(const Config& config, const Service& service, std::vector
     if (entry != nullptr) {
       uid = entry->pw_uid;
       gid = entry->pw_gid;
-    } else if (absl::SimpleAtoi(name, &uid)) {
+    } else if (ReadNumber(name, &uid)) {
       gid = uid;
     } else {
       report(*service.user, absl::StrCat("user: there is no user \"", name, "\""));
@@ -97,7 +102,7 @@ std::string UserOption(const Config& config, const Service& service, std::vector
     gid_t number = 0;
     if (entry != nullptr)
       number = entry->gr_gid;
-    else if (!absl::SimpleAtoi(group.text, &number))
+    else if (!ReadNumber(group.text, &number))
       report(group, absl::StrCat("groups: there is no group \"", group.text, "\""));
     absl::StrAppend(&option, ":", number);
     if (!StartedAsRoot()) report(group, "groups: only root can give groups to a program");

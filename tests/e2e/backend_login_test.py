@@ -87,6 +87,14 @@ class InsideTlsTest(SelfLoginTest):
         self.assertIn('user: there is no user "no-such-user"', said)
         self.assertIn('groups: there is no group "no-such-group"', said)
 
+    def test_a_user_or_group_that_would_change_nothing(self):
+        for number in ("4294967295", "-1"):
+            postern = self.prepare(service={"user": number, "groups": [number]})
+            status, said = postern.check()
+            self.assertEqual(status, 100)
+            self.assertIn("user: ", said)
+            self.assertIn("groups: ", said)
+
     def test_a_greeting_that_refuses_is_passed_on(self):
         postern = self.start_backend("-ERR the mailbox store is away")
         with postern.connect_stls() as client:
