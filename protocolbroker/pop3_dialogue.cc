@@ -157,8 +157,10 @@ class Dialogue {
       if (!refused.ok() || !refused->empty()) return CloseWith(refused.value_or(kNoBackend), "backend");
     }
     pop3::Passthrough passthrough(listener_.answers_capa ? machine_.BackendCapabilities() : "");
-    const absl::Status status = RelayPop3({client_.stream.get(), ends.ours.get(), control_}, passthrough,
-                                          machine_.login_line(), deadline_, limits_.idle);
+    std::string login_line = machine_.login_line();
+    machine_.Forget();  // we stay for the whole session, and a password would
+    const absl::Status status =
+        RelayPop3({client_.stream.get(), ends.ours.get(), control_}, passthrough, login_line, deadline_, limits_.idle);
     if (absl::IsDeadlineExceeded(status) && passthrough.logged_in()) return absl::AbortedError("idle");
     if (absl::IsInvalidArgument(status)) return absl::AbortedError(status.message());
     RETURN_IF_ERROR(status);

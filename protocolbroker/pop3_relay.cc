@@ -123,12 +123,14 @@ absl::StatusOr<std::string> TakeGreeting(int backend, int control, const base::D
   return absl::StartsWith(line.text, "+OK") ? std::string() : line.text;
 }
 
-absl::Status RelayPop3(const RelayEnds& ends, pop3::Passthrough& passthrough, absl::string_view line,
+absl::Status RelayPop3(const RelayEnds& ends, pop3::Passthrough& passthrough, std::string& line,
                        const base::Deadline& login, absl::Duration idle) {
   Relay relay(ends, passthrough, login, idle);
   (void)passthrough.OnLine(line);  // a PASS or AUTH: never answered for the backend
-  ASSIGN_OR_RETURN(const bool goes_on, relay.Command(line));
-  return goes_on ? relay.Serve() : absl::OkStatus();
+  const absl::StatusOr<bool> goes_on = relay.Command(line);
+  explicit_bzero(line.data(), line.size());
+  RETURN_IF_ERROR(goes_on.status());
+  return *goes_on ? relay.Serve() : absl::OkStatus();
 }
 
 }  // namespace postern::protocolbroker

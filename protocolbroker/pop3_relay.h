@@ -21,10 +21,10 @@ struct RelayEnds {
 absl::StatusOr<std::string> TakeGreeting(int backend, int control, const base::Deadline& deadline);
 
 // A session in clear text with a backend that does the login itself, one command at a time. `line` is the one that has
-// been read already. `login` is when the time for the login is over; afterwards a session may be silent for `idle`.
-// Ok: the backend has ended it. OutOfRange, Unavailable: the client has gone. InvalidArgument: a line was too long.
-// DeadlineExceeded and Cancelled as role::Wait().
-absl::Status RelayPop3(const RelayEnds& ends, pop3::Passthrough& passthrough, absl::string_view line,
+// been read already, and is wiped once the backend has it. `login` is when the time for the login is over; afterwards a
+// session may be silent for `idle`. Ok: the backend has ended it. OutOfRange, Unavailable: the client has gone.
+// InvalidArgument: a line was too long. DeadlineExceeded and Cancelled as role::Wait().
+absl::Status RelayPop3(const RelayEnds& ends, pop3::Passthrough& passthrough, std::string& line,
                        const base::Deadline& login, absl::Duration idle);
 
 }  // namespace postern::protocolbroker

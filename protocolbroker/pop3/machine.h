@@ -73,6 +73,8 @@ class Machine {
   const std::string& user() const { return user_; }
   const std::string& password() const { return password_; }
   const std::string& login_line() const { return login_line_; }
+  // All that a login was tried with, once others have it.
+  void Forget();
   // The lines of CAPA's answer for as long as a backend that does the login itself has the client.
   std::string BackendCapabilities() const;
 
@@ -90,7 +92,6 @@ class Machine {
   Step LogInByBackend(absl::string_view line);
   std::string Coded(absl::string_view code, absl::string_view text) const;
   bool LoginAllowed() const { return state_ == State::kSecured || settings_.allow_plaintext_login; }
-  void Forget();
 
   const Settings settings_;
   State state_ = State::kGreeting;

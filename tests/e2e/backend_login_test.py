@@ -225,6 +225,18 @@ class ClearTextTest(SelfLoginTest):
             client.lines()
             client.login("x", PASSWORD)
 
+    @unittest.skipUnless(ROOT, "only root can look")
+    def test_the_password_is_forgotten_once_the_backend_has_it(self):
+        for lines in ((b"USER x", b"PASS " + PASSWORD.encode()), (b"AUTH PLAIN", PASSWORD.encode())):
+            with self.postern.connect() as client:
+                for line in lines:
+                    answer = client.command(line)
+                self.assert_ok(answer)
+                client.ok(b"STAT")
+                (worker,) = self.postern.worker("protocolbroker", self.postern.session_of(client))
+                self.assertTrue(worker.remembers(b"protocolbroker: session"))  # so it can be seen
+                self.assertFalse(worker.remembers(PASSWORD.encode()))
+
     def test_sasl_is_passed_on_as_it_is(self):
         with self.postern.connect() as client:
             self.assertEqual(client.command(b"AUTH PLAIN"), b"+ ")

@@ -61,6 +61,18 @@ class Process:
         """{number: what it is, as /proc/PID/fd says}"""
         return {int(name): os.readlink(self.path("fd/" + name)) for name in os.listdir(self.path("fd"))}
 
+    def remembers(self, octets):
+        """Whether they stand anywhere in what it can write to."""
+        with open(self.path("mem"), "rb", buffering=0) as memory:
+            for line in self.read("maps").decode("latin-1").splitlines():
+                if " rw" not in line:
+                    continue
+                start, end = (int(number, 16) for number in line.split()[0].split("-"))
+                memory.seek(start)
+                if octets in memory.read(end - start):
+                    return True
+        return False
+
     def watched(self):
         """What its epolls watch, each by the number of the descriptor that it was when it was added."""
         infos = [self.read("fdinfo/%d" % fd) for fd, name in self.descriptors().items() if "[eventpoll]" in name]
