@@ -83,8 +83,12 @@ class Relay {
       return absl::InvalidArgumentError("line_too_long");
     }
     if (line.ending == Ending::kBareLf) {
-      RETURN_IF_ERROR(Say("-ERR a line ends in CR LF, not in a bare LF\r\n"));
-      return true;
+      explicit_bzero(line.text.data(), line.text.size());
+      if (!passthrough_.challenged()) {
+        RETURN_IF_ERROR(Say("-ERR a line ends in CR LF, not in a bare LF\r\n"));
+        return true;
+      }
+      line.text.assign(1, '*');  // cancels (RFC 5034 §4): else the backend would take the next command for the answer
     }
     const std::string answer = passthrough_.OnLine(line.text);
     absl::StatusOr<bool> goes_on = true;

@@ -166,7 +166,7 @@ Step Machine::OnPass(absl::string_view password, absl::string_view line) {
 Step Machine::OnAuth(absl::string_view argument, absl::string_view line) {
   if (!LoginAllowed()) return Stay("-ERR STLS first, no login in clear text");
   if (settings_.backend_login) {
-    if (argument.empty()) return Stay("-ERR AUTH needs a mechanism");
+    if (absl::StripLeadingAsciiWhitespace(argument).empty()) return Stay("-ERR AUTH needs a mechanism");
     Forget();  // a USER before it has no meaning for it
     return LogInByBackend(line);
   }

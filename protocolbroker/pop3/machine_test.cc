@@ -276,6 +276,7 @@ TEST(Pop3MachineTest, TheBackendLogsIn) {
              {"USER demo", kCrLf, false, "+OK", P, Act::kNone},
              {"PASS", kCrLf, false, "-ERR PASS needs", P, Act::kNone},
              {"AUTH", kCrLf, false, "-ERR AUTH needs a mechanism", P, Act::kNone},
+             {"AUTH  ", kCrLf, false, "-ERR AUTH needs a mechanism", P, Act::kNone},
              {"AUTH CRAM-MD5", kCrLf, false, "", L, Act::kBackendLogin},
          });
   EXPECT_EQ(auth.user(), "");

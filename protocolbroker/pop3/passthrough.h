@@ -27,6 +27,8 @@ class Passthrough {
   // What the backend says, in any pieces. True: it owes no reply (any more).
   bool OnReply(absl::string_view octets);
 
+  // The backend has sent a challenge: the client's next line is its answer.
+  bool challenged() const { return sasl_; }
   // The backend has accepted a PASS or an AUTH.
   bool logged_in() const { return logged_in_; }
 

@@ -245,6 +245,15 @@ class ClearTextTest(SelfLoginTest):
             client.ok(PASSWORD.encode())
             client.ok(b"STAT")
 
+    def test_a_bare_lf_ends_sasl(self):
+        with self.postern.connect() as client:
+            client.ok(b"USER x")
+            self.assert_err(client.command(b"PASS wrong"))
+            self.assertEqual(client.command(b"AUTH PLAIN"), b"+ ")
+            client.send(PASSWORD.encode() + b"\n")
+            self.assertEqual(client.line(), b"-ERR wrong: *")
+            client.login("x", PASSWORD)  # commands are commands again
+
     def test_pipelined_commands_are_answered_in_order(self):
         with self.postern.connect() as client:
             client.send(b"USER x\r\nPASS %s\r\nRETR 3\r\nCAPA\r\nSTAT\r\nRETR 2000\r\nQUIT\r\n" % PASSWORD.encode())
