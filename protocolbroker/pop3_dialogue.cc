@@ -117,13 +117,17 @@ class Dialogue {
     if (absl::IsCancelled(error.status())) return error.status();
     if (!error.ok()) base::Event("login_error").AddText("error", error.status().message());
     if (error.value_or(1) != 0) return std::string(kNoBackend);
-    if (!greeted) return std::string();
-    absl::StatusOr<std::string> greeting = TakeGreeting(ends.ours.get(), control_, deadline_);
-    if (absl::IsCancelled(greeting.status())) return greeting.status();
-    if (!greeting.ok()) return std::string(kNoBackend);
+    return greeted ? TakeConsent(ends.ours) : std::string();
+  }
+
+  // A line of the backend's. "" if it is +OK; else the line that the client is to be told.
+  absl::StatusOr<std::string> TakeConsent(const UniqueFd& backend) {
+    absl::StatusOr<std::string> line = TakeGreeting(backend.get(), control_, deadline_);
+    if (absl::IsCancelled(line.status())) return line.status();
+    if (!line.ok()) return std::string(kNoBackend);
     // Not in the protocol's terms: it might be taken for consent.
-    if (!greeting->empty() && !absl::StartsWith(*greeting, "-ERR")) return std::string(kNoBackend);
-    return greeting;
+    if (!line->empty() && !absl::StartsWith(*line, "-ERR")) return std::string(kNoBackend);
+    return line;
   }
 
   // Inside TLS the backend speaks with the client itself, through the tlsworker.
@@ -152,9 +156,12 @@ class Dialogue {
     }
     // The client has had its answer to USER.
     if (!machine_.user().empty()) {
-      RETURN_IF_ERROR(WriteAll(ends.ours.get(), absl::StrCat("USER ", machine_.user(), "\r\n"), control_, deadline_));
-      const absl::StatusOr<std::string> refused = TakeGreeting(ends.ours.get(), control_, deadline_);
-      if (!refused.ok() || !refused->empty()) return CloseWith(refused.value_or(kNoBackend), "backend");
+      const absl::Status said =
+          WriteAll(ends.ours.get(), absl::StrCat("USER ", machine_.user(), "\r\n"), control_, deadline_);
+      if (absl::IsCancelled(said)) return said;
+      // A backend that takes no more may have said why.
+      ASSIGN_OR_RETURN(const std::string refused, TakeConsent(ends.ours));
+      if (!refused.empty()) return CloseWith(refused, "backend");
     }
     pop3::Passthrough passthrough(listener_.answers_capa ? machine_.BackendCapabilities() : "");
     std::string login_line = machine_.login_line();

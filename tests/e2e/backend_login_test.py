@@ -184,6 +184,19 @@ class RelayedTest(SelfLoginTest):
         self.assertIn(b"TLSv1.3", listener.headers[0])
 
 
+    def test_a_backend_that_ends_after_its_greeting(self):
+        for script, said in (
+            ("printf '+OK\\r\\n'", b"-ERR the mail server is not available, try again later\r\n"),
+            ("printf '+OK\\r\\n-ERR going down\\r\\n'", b"-ERR going down\r\n"),
+        ):
+            postern = self.start_backend(capabilities=["TOP"], environment=None, backend=["/bin/sh", "-c", script])
+            with postern.connect_stls() as client:
+                client.ok(b"USER x")
+                client.send(b"PASS y\r\n")
+                self.assertEqual(client.rest(), said)
+                postern.log.wait("dialogue_end", session=postern.session_of(client), why="backend")
+
+
 class ClearTextTest(SelfLoginTest):
     CAPABILITIES = ["TOP", "X-TEST"]
 
