@@ -15,8 +15,16 @@ namespace postern::tlsworker {
 namespace {
 
 constexpr unsigned kTurnsPerLook = 64;  // while octets move, at the control channel and the clock
-// For a client to fetch what a backend that has ended left in our buffers and the kernel's, some 200 KiB at most.
+// For a client to fetch what a backend that has ended left in our buffers and the kernel's, some 300 KiB at most.
 constexpr absl::Duration kDrainTime = absl::Seconds(120), kDrainStallTime = absl::Seconds(20);
+// What is taken from the backend at once, and becomes some records and, where it can, one segment for the kernel to
+// cut. Pages of it that are never needed are never there.
+constexpr size_t kBulkOctets = 4 * kRecordOctets;
+// A backend that goes on writing small pieces (courierpop3d: 4 KiB) makes a record, and wakes us, for each. After so
+// many of at least so many octets, with no word of the client between them, it is given so long to gather more.
+constexpr int kPiecesMin = 16;
+constexpr ssize_t kPieceOctetsMin = 1024;
+constexpr int kGatherMillis = 1;
 
 class Relayer {
  public:
@@ -32,13 +40,14 @@ class Relayer {
   bool ReadPlain();
   bool WriteClient();
   bool Over() const;
+  // Waits for what the turn noted, at most so long; with `gather` not for the backend. False: the supervisor has gone.
+  bool Wait(int millis, bool gather);
   void SendCloseNotify();
   void NoteWant(int ssl_result);
 
   SSL* const ssl_;
   const int client_, plain_, control_;
   const RelayOptions& options_;
-  Buffer up_, down_;             // client to plain, plain to client
   bool client_closed_ = false;   // close_notify came
   bool client_lost_ = false;     // nothing more will come or go
   bool up_shut_ = false;         // the backend has been told end of file, or does not want to read
@@ -46,7 +55,12 @@ class Relayer {
   bool backend_gone_ = false;    // it has closed both directions; its last octets may still be on their way
   bool told_client_ = false;     // close_notify has been sent for that
   short want_client_ = 0, want_plain_ = 0;
+  bool client_readable_ = true, plain_readable_ = true;  // or may be; poll(2) says when they are so again
+  int pieces_ = 0;                                       // small ones from the backend, one after the other
   Outcome outcome_ = {};
+  // Last, as most of their pages are never touched.
+  Buffer<> up_;               // client to plain: one record, which never comes apart by our doing
+  Buffer<kBulkOctets> down_;  // plain to client
 };
 
 void Relayer::NoteWant(int ssl_result) {
@@ -69,13 +83,20 @@ bool Relayer::ReadClient() {
   if (client_closed_ || client_lost_) return false;
   up_.Compact();
   if (up_.space_octets() == 0) return false;
+  if (!client_readable_) {
+    want_client_ |= POLLIN;
+    return false;
+  }
   ERR_clear_error();
   AllowReads(ssl_);
   const int octets = SSL_read(ssl_, up_.space(), static_cast<int>(up_.space_octets()));
   if (octets <= 0) {
     NoteWant(octets);
+    client_readable_ = (want_client_ & POLLIN) == 0;
     return client_closed_;
   }
+  client_readable_ = SSL_has_pending(ssl_) == 1;
+  pieces_ = 0;
   up_.Added(static_cast<size_t>(octets));
   outcome_.from_client += static_cast<uint64_t>(octets);
   return true;
@@ -107,14 +128,22 @@ bool Relayer::WritePlain() {
 
 bool Relayer::ReadPlain() {
   if (backend_closed_ || !down_.empty()) return false;
+  if (!plain_readable_) {
+    want_plain_ |= POLLIN;
+    return false;
+  }
   down_.Compact();
   const ssize_t octets = recv(plain_, down_.space(), down_.space_octets(), MSG_DONTWAIT);
   if (octets > 0) {
+    plain_readable_ = down_.space_octets() == static_cast<size_t>(octets);
+    if (!plain_readable_) pieces_ = octets >= kPieceOctetsMin ? pieces_ + 1 : 0;
     down_.Added(static_cast<size_t>(octets));
     return true;
   }
   if (octets < 0 && errno == EINTR) return true;
   if (octets < 0 && errno == EAGAIN) {
+    plain_readable_ = false;
+    pieces_ = 0;
     want_plain_ |= POLLIN;
     return false;
   }
@@ -125,7 +154,8 @@ bool Relayer::ReadPlain() {
 bool Relayer::WriteClient() {
   if (down_.empty() || client_lost_) return false;
   ERR_clear_error();
-  const int octets = SSL_write(ssl_, down_.data(), static_cast<int>(down_.size()));
+  SetMore(ssl_, down_.size() > kRecordOctets);
+  const int octets = SSL_write(ssl_, down_.data(), static_cast<int>(std::min(down_.size(), kRecordOctets)));
   if (octets <= 0) {
     NoteWant(octets);
     return false;
@@ -155,6 +185,21 @@ void Relayer::SendCloseNotify() {
   }
 }
 
+bool Relayer::Wait(int millis, bool gather) {
+  pollfd fds[] = {{client_, want_client_, 0}, {plain_, want_plain_, 0}, {control_, 0, 0}};
+  // poll(2) reports a hang-up whether asked for or not; a side that nothing is wanted of must not wake us for ever.
+  // The hang-up of the backend is wanted once, whatever the client does meanwhile. That of a client (a reset: our
+  // side is open) is the end of it, and the only sign of it while a backend that does not read keeps us from reading.
+  if (want_client_ == 0 && client_closed_) fds[0].fd = -1;
+  if (gather || (want_plain_ == 0 && backend_gone_)) fds[1].fd = -1;
+  poll(fds, 3, millis);
+  if (fds[0].revents != 0) client_readable_ = true;
+  if (fds[1].revents != 0) plain_readable_ = true;
+  if (want_client_ == 0 && (fds[0].revents & (POLLHUP | POLLERR)) != 0) client_lost_ = true;
+  if ((fds[1].revents & (POLLHUP | POLLERR)) != 0) backend_gone_ = true;
+  return fds[2].revents == 0;
+}
+
 Outcome Relayer::Run() {
   base::Deadline idle = base::Deadline::In(options_.idle), drained = base::Deadline::Never();
   for (unsigned turn = 1;; ++turn) {
@@ -176,16 +221,10 @@ Outcome Relayer::Run() {
     const bool moved = moved_up || moved_down;
     if (moved && turn % kTurnsPerLook != 0) continue;
 
-    pollfd fds[] = {{client_, want_client_, 0}, {plain_, want_plain_, 0}, {control_, 0, 0}};
-    // poll(2) reports a hang-up whether asked for or not; a side that nothing is wanted of must not wake us for ever.
-    // The hang-up of the backend is wanted once, whatever the client does meanwhile. That of a client (a reset: our
-    // side is open) is the end of it, and the only sign of it while a backend that does not read keeps us from reading.
-    if (want_client_ == 0 && client_closed_) fds[0].fd = -1;
-    if (want_plain_ == 0 && backend_gone_) fds[1].fd = -1;
-    poll(fds, 3, moved ? 0 : std::min(idle, drained).PollMillis());
-    if (want_client_ == 0 && (fds[0].revents & (POLLHUP | POLLERR)) != 0) client_lost_ = true;
-    if ((fds[1].revents & (POLLHUP | POLLERR)) != 0) backend_gone_ = true;
-    if (fds[2].revents != 0) {
+    const bool gather = !moved && pieces_ >= kPiecesMin && down_.empty();
+    if (gather) plain_readable_ = true;  // after the wait
+    const int millis = moved ? 0 : gather ? kGatherMillis : std::min(idle, drained).PollMillis();
+    if (!Wait(millis, gather)) {
       outcome_.why = Why::kShutdown;
       return outcome_;
     }
@@ -206,19 +245,7 @@ Outcome Relayer::Run() {
 
 }  // namespace
 
-void Buffer::Taken(size_t octets) {
-  begin_ += octets;
-  if (begin_ == end_) begin_ = end_ = 0;
-}
-
-void Buffer::Compact() {
-  if (begin_ == 0) return;
-  memmove(octets_.data(), data(), size());
-  end_ = size();
-  begin_ = 0;
-}
-
-size_t Passable(const Buffer& buffer, bool whole_lines, bool at_end) {
+size_t Passable(const Buffer<>& buffer, bool whole_lines, bool at_end) {
   if (!whole_lines || at_end) return buffer.size();
   const void* lf = memrchr(buffer.data(), '\n', buffer.size());
   if (lf != nullptr) return static_cast<size_t>(static_cast<const char*>(lf) - buffer.data()) + 1;

@@ -2,6 +2,7 @@
 #define POSTERN_TLSWORKER_RELAY_H_
 
 #include <openssl/ssl.h>
+#include <string.h>
 
 #include <array>
 #include <cstddef>
@@ -12,8 +13,12 @@
 
 namespace postern::tlsworker {
 
+// The largest TLS record (RFC 8446 §5.1).
+inline constexpr size_t kRecordOctets = 16384;
+
 // Octets on their way from one side to the other. A fixed buffer: what does not fit stays in the kernel, and the sender
 // waits there.
+template <size_t kOctets = kRecordOctets>
 class Buffer {
  public:
   size_t size() const { return end_ - begin_; }
@@ -23,20 +28,27 @@ class Buffer {
   char* space() { return octets_.data() + end_; }
   size_t space_octets() const { return octets_.size() - end_; }
   void Added(size_t octets) { end_ += octets; }
-  void Taken(size_t octets);
+  void Taken(size_t octets) {
+    begin_ += octets;
+    if (begin_ == end_) begin_ = end_ = 0;
+  }
   // Moves what is left to the front, so that all room is behind it.
-  void Compact();
+  void Compact() {
+    if (begin_ == 0) return;
+    memmove(octets_.data(), data(), size());
+    end_ = size();
+    begin_ = 0;
+  }
 
  private:
-  // One TLS record of the largest size (RFC 8446 §5.1): a record is never split into two by our doing.
-  std::array<char, 16384> octets_;
   size_t begin_ = 0, end_ = 0;
+  std::array<char, kOctets> octets_;
 };
 
 // How many of the octets may go to a backend now. With `whole_lines` those after the last LF are held back: they are
 // dropped when the connection is lost, as courierpop3d obeys an unterminated QUIT at end of file. A line that fills the
 // buffer is passed on: it is no command.
-size_t Passable(const Buffer& buffer, bool whole_lines, bool at_end);
+size_t Passable(const Buffer<>& buffer, bool whole_lines, bool at_end);
 
 enum class Why { kClientClosed, kClientLost, kBackendClosed, kIdle, kShutdown };
 const char* Name(Why why);

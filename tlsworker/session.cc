@@ -19,11 +19,15 @@ namespace {
 constexpr absl::Duration kLinger = absl::Seconds(2);
 constexpr intptr_t kReadsPerCall = 4;  // of up to a record of the largest size each; see AllowReads()
 
-int BioFd(BIO* bio) { return static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio))); }
+// The BIO's data: the socket, and in the bit above its number whether more follows.
+constexpr intptr_t kMore = 1 << 16;
+intptr_t BioData(BIO* bio) { return reinterpret_cast<intptr_t>(BIO_get_data(bio)); }
+int BioFd(BIO* bio) { return static_cast<int>(BioData(bio) & (kMore - 1)); }
 
 int BioWrite(BIO* bio, const char* data, size_t octets, size_t* written) {
   BIO_clear_retry_flags(bio);
-  const ssize_t sent = send(BioFd(bio), data, octets, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const int more = (BioData(bio) & kMore) != 0 ? MSG_MORE : 0;
+  const ssize_t sent = send(BioFd(bio), data, octets, MSG_DONTWAIT | MSG_NOSIGNAL | more);
   if (sent < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(bio);
   *written = sent < 0 ? 0 : static_cast<size_t>(sent);
   return sent > 0;
@@ -120,6 +124,11 @@ ipc::TlsFacts Facts(const SSL* ssl) {
   const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (sni != nullptr && IsServerName(sni)) facts.sni = decltype(facts.sni)::From(sni);
   return facts;
+}
+
+void SetMore(SSL* ssl, bool more) {
+  BIO* bio = SSL_get_wbio(ssl);
+  BIO_set_data(bio, reinterpret_cast<void*>(BioFd(bio) | (more ? kMore : 0)));
 }
 
 void Linger(int socket, int control) {

@@ -31,6 +31,10 @@ absl::Status Handshake(SSL* ssl, int socket, int control, const base::Deadline& 
 
 ipc::TlsFacts Facts(const SSL* ssl);
 
+// Whether more records follow the next at once: the kernel then need not send that one by itself. Say no before the
+// last.
+void SetMore(SSL* ssl, bool more);
+
 // After the last octet: lets the client read it. Shuts the socket's write side down, then takes and drops what the
 // client still sends until it closes too, for at most two seconds: closing with octets unread would send a reset, which
 // may overtake what we said last.
