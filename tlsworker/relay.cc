@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "tlsworker/session.h"
@@ -269,7 +270,8 @@ const char* Name(Why why) {
 }
 
 Outcome Relay(SSL* ssl, int client, int plain, int control, const RelayOptions& options) {
-  return Relayer(ssl, client, plain, control, options).Run();
+  // Not on the stack: the compiler's probes against stack clashes would touch every page of the buffers.
+  return std::make_unique<Relayer>(ssl, client, plain, control, options)->Run();
 }
 
 }  // namespace postern::tlsworker
