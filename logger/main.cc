@@ -44,8 +44,10 @@ absl::StatusOr<std::vector<Source>> ReadConfig(const role::Options& options, bas
   return sources;
 }
 
-constexpr size_t kTurnMax = 64;     // records of one source, before the next has its turn
-constexpr size_t kBatchMax = 1024;  // records, before any is written
+constexpr size_t kTurnMax = 64;      // records of one source, before the next has its turn
+constexpr size_t kBatchMax = 1024;   // records, before any is written
+constexpr int kGatherMillis = 10;    // after the first record of a batch
+constexpr size_t kManyRecords = 64;  // in the batch before: no gathering
 
 pid_t SenderOf(msghdr* message) {
   for (cmsghdr* part = CMSG_FIRSTHDR(message); part != nullptr; part = CMSG_NXTHDR(message, part)) {
@@ -94,32 +96,42 @@ bool TakeRecord(const Source& source, Allowance* allowance, std::vector<Entry>* 
 // stop mail. What cannot be written is counted and dropped.
 class Output {
  public:
-  void Write(const std::string& line) {
-    pollfd fd = {STDERR_FILENO, POLLOUT, 0};
-    // Once stuck, it is not waited for again. Writable means room for PIPE_BUF octets at least: so one write, and never
-    // longer than that.
-    if (poll(&fd, 1, lost_ == 0 ? kWriteMillis : 0) <= 0 || (fd.revents & POLLOUT) == 0) {
-      ++lost_;
-      return;
+  void Add(const std::string& line) {
+    if (text_.size() + line.size() > kWriteOctetsMax) Flush();
+    text_ += line;
+    ++lines_;
+  }
+
+  // Writable means room for PIPE_BUF octets at least: so one write, and never longer than that.
+  void Flush() {
+    if (lines_ == 0) return;
+    if (lost_ != 0) text_.insert(0, absl::StrCat("role=logger pid=", getpid(), " ev=lost lines=", lost_, "\n"));
+    if (text_.size() > PIPE_BUF) {
+      text_.resize(PIPE_BUF - 1);
+      text_ += '\n';
     }
-    std::string text;
-    if (lost_ != 0) text = absl::StrCat("role=logger pid=", getpid(), " ev=lost lines=", lost_, "\n");
-    text += line;
-    if (text.size() > PIPE_BUF) {
-      text.resize(PIPE_BUF - 1);
-      text += '\n';
-    }
-    lost_ = write(STDERR_FILENO, text.data(), text.size()) < 0 ? lost_ + 1 : 0;
+    lost_ = Writable() && write(STDERR_FILENO, text_.data(), text_.size()) >= 0 ? 0 : lost_ + lines_;
+    text_.clear();
+    lines_ = 0;
   }
 
  private:
   static constexpr int kWriteMillis = 200;
-  unsigned lost_ = 0;
+  static constexpr size_t kWriteOctetsMax = PIPE_BUF - 64;  // leaves room for "lost"
+
+  // Once stuck, it is not waited for again.
+  bool Writable() const {
+    pollfd fd = {STDERR_FILENO, POLLOUT, 0};
+    return poll(&fd, 1, lost_ == 0 ? kWriteMillis : 0) > 0 && (fd.revents & POLLOUT) != 0;
+  }
+
+  std::string text_;
+  unsigned lines_ = 0, lost_ = 0;
 };
 
-// Writes what there is, in the order in which it was said. The passes go on until one finds nothing: what was said
-// before a record that has been taken is in its socket by then.
-void WriteRecords(const std::vector<Source>& sources, Allowance* allowance, Output* output) {
+// Writes what there is, in the order in which it was said, and says how much it was. The passes go on until one finds
+// nothing: what was said before a record that has been taken is in its socket by then.
+size_t WriteRecords(const std::vector<Source>& sources, Allowance* allowance, Output* output) {
   std::vector<Entry> entries;
   size_t batch = 0;
   for (bool more = true; more && batch < kBatchMax;) {
@@ -128,9 +140,11 @@ void WriteRecords(const std::vector<Source>& sources, Allowance* allowance, Outp
       for (size_t taken = 0; taken < kTurnMax && TakeRecord(source, allowance, &entries); ++taken, ++batch) more = true;
   }
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.stamp < b.stamp; });
-  for (const Entry& entry : entries) output->Write(entry.line);
+  for (const Entry& entry : entries) output->Add(entry.line);
   if (const uint64_t lost = allowance->TakeLost(base::Deadline::Now()); lost != 0)
-    output->Write(absl::StrCat("role=logger pid=", getpid(), " ev=stderr_lost lines=", lost, "\n"));
+    output->Add(absl::StrCat("role=logger pid=", getpid(), " ev=stderr_lost lines=", lost, "\n"));
+  output->Flush();
+  return batch;
 }
 
 absl::Status Serve(int control, const std::vector<Source>& sources) {
@@ -138,11 +152,15 @@ absl::Status Serve(int control, const std::vector<Source>& sources) {
   for (const Source& source : sources) fds.push_back({source.fd.get(), POLLIN, 0});
   Allowance allowance;
   Output output;
+  size_t taken = 0;
   while (true) {
     // What was lost is told in time, even if nobody says anything more.
     const int millis = allowance.lost() ? static_cast<int>(absl::ToInt64Milliseconds(Allowance::kReportEvery)) : -1;
     if (poll(fds.data(), fds.size(), millis) < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
-    WriteRecords(sources, &allowance, &output);
+    // A record seldom comes alone, and to look costs more than to write it. With many there is no time to lose: their
+    // writers wait when a socket is full.
+    if (taken < kManyRecords) poll(nullptr, 0, kGatherMillis);
+    taken = WriteRecords(sources, &allowance, &output);
     for (size_t i = 1; i < fds.size(); ++i)
       if ((fds[i].revents & (POLLHUP | POLLERR)) != 0) fds[i].fd = -1;  // shut down by somebody: no reason to spin
     if (fds[0].revents != 0) return absl::OkStatus();  // all that was said before the end has been written

@@ -227,6 +227,7 @@ class ClearTextTest(SelfLoginTest):
             client.stls(self.postern.trust())
             self.assert_err(client.command(b"PASS " + PASSWORD.encode()))  # USER is forgotten
             client.login("x", PASSWORD)
+        self.postern.log.wait("backend")
         self.assertEqual(len(self.postern.log.find("backend")), 1)
 
     def test_another_attempt_after_a_failure(self):

@@ -179,6 +179,7 @@ class NumberTest(harness.PosternTest):
             postern.log.wait("accept", count=500)
             with open(starts, encoding="utf-8") as file:
                 self.assertEqual(file.read().count("started"), 2)  # this one's checkpassword and backend
+        postern.log.wait("login")
         self.assertEqual(len(postern.log.find("login")), 1)
         self.assertEqual(postern.log.find("login_failed"), [])
         self.check_all_closed(postern)

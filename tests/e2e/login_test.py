@@ -212,6 +212,8 @@ class PenaltyTest(harness.PosternTest):
         self.assertEqual(len(refused) + len(tried), 8)
         self.assertGreater(tried[-1], tried[0] + 2)
         postern.log.wait("login_failed", why="rejected", count=3 + len(tried))
+        if refused:
+            postern.log.wait("login_failed", why="penalty", count=len(refused))
         self.assertEqual(len(postern.log.find("login_failed", why="penalty")), len(refused))
         # Another address has nothing to do with it.
         started = time.monotonic()
