@@ -18,6 +18,7 @@ import peers  # noqa: E402
 from pop3 import Client  # noqa: E402
 
 MIB = 1 << 20
+KINDS = (peers.Postern, peers.PosternLogin, peers.Stunnel, peers.Courier)
 
 # What is aimed at: (scenario, quantity begins with): (as often as this peer, at most).
 GOALS = {
@@ -32,12 +33,12 @@ GOALS = {
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="bazel run //tests/bench:pop3 --", description=__doc__)
-    parser.add_argument("--connections", type=int, default=100, help="of each measurement and round; half as many logins")
+    parser.add_argument("--connections", type=int, default=100, help="in each measurement and round; half the logins")
     parser.add_argument("--rounds", type=int, default=5, help="each takes all peers in turn")
     parser.add_argument("--parallel", type=int, default=64, help="clients at a time, beside the measurement with one")
     parser.add_argument("--idle", type=int, default=50, help="idle sessions")
     parser.add_argument("--mib", type=int, default=64, help="of the large message")
-    parser.add_argument("--peers", default="postern,stunnel,courier", help="comma-separated")
+    parser.add_argument("--peers", default=",".join(kind.name for kind in KINDS), help="comma-separated")
     parser.add_argument("--only", help="of stls, implicit, login-stls, login-implicit, idle, bulk; comma-separated")
     parser.add_argument("--quick", action="store_true", help="a smoke run of 15 seconds; its numbers mean little")
     parser.add_argument("--json", metavar="FILE", help="the results, also there")
@@ -63,25 +64,29 @@ class Results:
             for peer, numbers in by_peer.items():
                 row[peer] = {"median": statistics.median(numbers), "min": min(numbers), "max": max(numbers)}
             for peer in ("stunnel", "courier"):
-                if "postern" in row and peer in row and row[peer]["median"] > 0:
-                    row["postern/" + peer] = row["postern"]["median"] / row[peer]["median"]
+                for ours in ("postern", "postern-login"):
+                    if ours in row and peer in row and row[peer]["median"] > 0:
+                        row[ours + "/" + peer] = row[ours]["median"] / row[peer]["median"]
             for (goal_scenario, beginning), (peer, most) in GOALS.items():
                 if scenario == goal_scenario and quantity.startswith(beginning) and "postern/" + peer in row:
                     row["goal"] = {"peer": peer, "most": most, "met": row["postern/" + peer] <= most}
             yield row
 
     def print_table(self, names):
-        ratios = ["postern/" + name for name in names if name != "postern"]
-        head = "%-16s%-31s%-6s" % ("scenario", "quantity", "unit") + "".join("%9s" % name for name in names)
-        print(head + "".join("%17s" % ratio for ratio in ratios) + "  goal")
+        """Numbers, and behind each of ours the ratios to those of others."""
+        others = [name for name in ("stunnel", "courier") if name in names]
+        print("%-16s%-31s%-5s" % ("scenario", "quantity", "unit") + "".join("%14s" % name for name in names) + "  goal")
         for row in self.rows():
-            line = "%-16s%-31s%-6s" % (row["scenario"], row["quantity"], row["unit"])
-            line += "".join("%9.0f" % row[name]["median"] if name in row else "%9s" % "-" for name in names)
-            line += "".join("%17.2f" % row[ratio] if ratio in row else "%17s" % "-" for ratio in ratios)
+            line = "%-16s%-31s%-5s" % (row["scenario"], row["quantity"], row["unit"])
+            line += "".join("%14.0f" % row[name]["median"] if name in row else "%14s" % "-" for name in names)
             if "goal" in row:
                 goal = row["goal"]
                 line += "  %.1f x %s: %s" % (goal["most"], goal["peer"], "met" if goal["met"] else "missed")
             print(line)
+            for ours in ("postern", "postern-login"):
+                ratios = ["%.2f x %s" % (row[ours + "/" + peer], peer) for peer in others if ours + "/" + peer in row]
+                if ratios:
+                    print("%20s = %s" % (ours, ", ".join(ratios)))
 
 
 def percentile(numbers, percent):
@@ -198,7 +203,7 @@ def install(arguments):
 def main():
     arguments = parse_arguments()
     installation, mail = install(arguments)
-    kinds = [kind for kind in (peers.Postern, peers.Stunnel, peers.Courier) if kind.name in arguments.peers.split(",")]
+    kinds = [kind for kind in KINDS if kind.name in arguments.peers.split(",")]
     results = Results()
     rivals = []
     try:

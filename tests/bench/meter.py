@@ -20,6 +20,11 @@ def words_of(path):
         return file.read().split()
 
 
+def children_of(pid):
+    children = [int(word) for word in words_of("/proc/%d/task/%d/children" % (pid, pid))]
+    return children + [grandchild for child in children for grandchild in children_of(child)]
+
+
 class CgroupMeter:
     kind = "cgroup"
 
@@ -32,6 +37,12 @@ class CgroupMeter:
         """In the child, before exec."""
         with open(self._path + "/cgroup.procs", "w", encoding="ascii") as file:
             file.write("0")
+
+    def adopt(self, pid):
+        """A process that was started by others, with its children so far."""
+        for each in (pid, *children_of(pid)):
+            with open(self._path + "/cgroup.procs", "w", encoding="ascii") as file:
+                file.write(str(each))
 
     def pids(self):
         return [int(word) for word in words_of(self._path + "/cgroup.procs")]
@@ -65,7 +76,7 @@ class ProcMeter:
             if pid == child:
                 os._exit(os.waitstatus_to_exitcode(status) & 255)
 
-    def watch(self, pid):
+    def adopt(self, pid):
         self._wardens.append(pid)
 
     def _stats(self):

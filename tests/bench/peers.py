@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 
+import authdaemon
 import harness
 import meter
 
@@ -65,6 +66,15 @@ class Mail:
                     os.chown(os.path.join(parent, name), self.uid, self.uid)
 
 
+def userdb(mail, homes):
+    """What makeuserdb(8) makes of a userdb, as makedatprog wants it: {file: lines}."""
+    who = "uid=%d|gid=%d" % (mail.uid, mail.uid)
+    return {
+        "userdb": "".join("%s\t%s|home=%s/%s|mail=%s/%s/Maildir\n" % (u, who, homes, u, homes, u) for u in USERS),
+        "userdbshadow": "".join("%s\tsystempw=%s\n" % (user, mail.hash) for user in USERS),
+    }
+
+
 class Peer:
     name = "?"
     backend = "courierpop3d"  # what its processor time is subtracted as, in the bulk measurement
@@ -92,7 +102,7 @@ class Peer:
                 arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=enter, **options
             )
         if isinstance(self.meter, meter.ProcMeter):
-            self.meter.watch(process.pid)
+            self.meter.adopt(process.pid)
         self._processes.append(process)
         return process
 
@@ -138,22 +148,59 @@ class Peer:
 
 
 class Postern(Peer):
+    """checkpassword-file, then courierpop3d."""
+
     name = "postern"
 
     def start(self, mail, installation):
         mail.make_homes(self.path("mail"))
-        self._postern = postern = harness.Postern(
-            service={"environment": None}, limits={"sessions": 2000, "sessions_per_address": 2000}
-        )
-        line = "%s:{CRYPT}" + mail.hash + ":%d:%d::" % (mail.uid, mail.uid) + self.path("mail") + "/%s\n"
-        postern.write("passwd", "".join(line % (user, user) for user in USERS), 0o600)
+        limits = {"sessions": 2000, "sessions_per_address": 2000}
+        self._postern = postern = harness.Postern(service=self.settings(installation), limits=limits)
+        self.prepare(mail, installation)
         self.ports = {"implicit": postern.pop3s, "stls": postern.pop3, "login": postern.pop3s}
-        self.spawn([postern.program, "run", postern.file], cwd="/", env={"PATH": "/usr/bin:/bin"})
+        self.spawn([*postern.prefix, postern.program, "run", postern.file], cwd="/", env={"PATH": "/usr/bin:/bin"})
         self.wait_for_ports()
+
+    def settings(self, installation):
+        return {"environment": None}
+
+    def prepare(self, mail, installation):
+        line = "%s:{CRYPT}" + mail.hash + ":%d:%d::" % (mail.uid, mail.uid) + self.path("mail") + "/%s\n"
+        self._postern.write("passwd", "".join(line % (user, user) for user in USERS), 0o600)
 
     def stop(self):
         super().stop()
         self._postern.discard()
+
+
+class PosternLogin(Postern):
+    """login = "backend": courierpop3login, which asks an authdaemond as courier's does, then courierpop3d."""
+
+    name = "postern-login"
+
+    def settings(self, installation):
+        programs = [installation.path("courier/bin/" + name) for name in ("courierpop3login", "courierpop3d")]
+        return {
+            "login": "backend",
+            "checkpassword": None,
+            "backend": [*programs, "Maildir"],
+            "user": "root",
+            "groups": [authdaemon.GROUP],
+            "environment": None,
+            "capabilities": None,
+        }
+
+    def prepare(self, mail, installation):
+        self._daemon = authdaemon.AuthDaemon(installation, USERS[0], PASSWORD, mail.uid, "/nonexistent")
+        for name, lines in userdb(mail, self.path("mail")).items():
+            self._daemon.write_database(name, lines)
+        self._daemon.start()
+        self._postern.prefix = self._daemon.enter()
+        self.meter.adopt(self._daemon.process.pid)
+
+    def stop(self):
+        super().stop()
+        self._daemon.stop()
 
 
 class Responder:
@@ -248,18 +295,11 @@ class Courier(Peer):
         self.ports["login"] = self.ports["implicit"]
 
     def _make_userdb(self, root, mail):
-        """As makeuserdb(8) would, which is in Perl."""
-        records = {"userdb": "", "userdbshadow": ""}
-        for user in USERS:
-            home = "/mail/" + user
-            who = "uid=%d|gid=%d" % (mail.uid, mail.uid)
-            records["userdb"] += "%s\t%s|home=%s|mail=%s/Maildir|_=\n" % (user, who, home, home)
-            records["userdbshadow"] += "%s\tsystempw=%s\n" % (user, mail.hash)
         program = "/usr/lib/courier/courier-authlib/makedatprog"
-        for name, text in records.items():
+        for name, lines in userdb(mail, "/mail").items():
             subprocess.run(
                 [program, "-", "/etc/courier/new.dat", "/etc/courier/%s.dat" % name],
-                input=text + "\n.\n",
+                input=lines + ".\n",
                 text=True,
                 check=True,
                 preexec_fn=lambda: os.chroot(root),

@@ -50,15 +50,15 @@ class AuthDaemon:
         hashed = subprocess.run(
             ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True, check=True
         ).stdout.strip()
-        self._database("userdb", "%s\tuid=%d|gid=%d|home=%s|shell=/bin/sh\n" % (user, uid, uid, home))
-        self._database("userdbshadow", "%s\tsystempw=%s\n" % (user, hashed))
+        self.write_database("userdb", "%s\tuid=%d|gid=%d|home=%s|shell=/bin/sh\n" % (user, uid, uid, home))
+        self.write_database("userdbshadow", "%s\tsystempw=%s\n" % (user, hashed))
         self.process = None
 
     def _write(self, name, text):
         with open(self.directory + "/etc/" + name, "w", encoding="utf-8") as file:
             file.write(text)
 
-    def _database(self, name, lines):
+    def write_database(self, name, lines):
         """What makeuserdb does, which is a Perl script with the places compiled in."""
         stem = self.directory + "/etc/courier/" + name
         subprocess.run(
