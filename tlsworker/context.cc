@@ -4,6 +4,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -155,35 +157,55 @@ absl::Status AddCertificate(SSL_CTX* context, Chain chain, base::UniqueFd key) {
   return UseKey(context, key);
 }
 
+namespace {
+
+// The other side of WarmUp(), which knows of a failure by its own.
+void BeClient(int socket, const char* signatures, const char* server_name) {
+  const ContextPtr context(SSL_CTX_new(TLS_client_method()));
+  if (context == nullptr) return;
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
+  if (signatures != nullptr && SSL_CTX_set1_sigalgs_list(context.get(), signatures) != 1) return;
+  const SslPtr ssl(SSL_new(context.get()));
+  if (ssl == nullptr || SSL_set_fd(ssl.get(), socket) != 1) return;
+  if (server_name != nullptr && SSL_set_tlsext_host_name(ssl.get(), server_name) != 1) return;
+  char buffer[16];
+  if (SSL_connect(ssl.get()) == 1 && SSL_write(ssl.get(), "warm", 4) == 4) SSL_read(ssl.get(), buffer, sizeof buffer);
+}
+
+absl::Status BeServer(SSL_CTX* context, int socket) {
+  const SslPtr ssl(SSL_new(context));
+  if (ssl == nullptr || SSL_set_fd(ssl.get(), socket) != 1) return absl::InternalError(OpenSslError());
+  char buffer[16];
+  if (SSL_accept(ssl.get()) != 1 || SSL_read(ssl.get(), buffer, sizeof buffer) != 4 ||
+      SSL_write(ssl.get(), buffer, 4) != 4)
+    return absl::InvalidArgumentError(
+        absl::StrCat("a handshake with this certificate and key fails: ", OpenSslError()));
+  ERR_clear_error();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::Status WarmUp(SSL_CTX* context, const char* signatures, const char* server_name) {
-  const ContextPtr client_context(SSL_CTX_new(TLS_client_method()));
-  if (client_context == nullptr) return absl::InternalError(OpenSslError());
-  SSL_CTX_set_verify(client_context.get(), SSL_VERIFY_NONE, nullptr);
-  if (signatures != nullptr && SSL_CTX_set1_sigalgs_list(client_context.get(), signatures) != 1)
-    return absl::InternalError(OpenSslError());
-  const SslPtr server(SSL_new(context)), client(SSL_new(client_context.get()));
-  BIO *server_end, *client_end;
-  if (server == nullptr || client == nullptr || BIO_new_bio_pair(&server_end, 0, &client_end, 0) != 1)
-    return absl::InternalError(OpenSslError());
-  SSL_set_bio(server.get(), server_end, server_end);
-  SSL_set_bio(client.get(), client_end, client_end);
-  SSL_set_accept_state(server.get());
-  SSL_set_connect_state(client.get());
-  if (server_name != nullptr && SSL_set_tlsext_host_name(client.get(), server_name) != 1)
-    return absl::InternalError(OpenSslError());
-  for (int flights = 0; flights < 10; ++flights) {
-    const int client_done = SSL_do_handshake(client.get());
-    const int server_done = SSL_do_handshake(server.get());
-    if (client_done == 1 && server_done == 1) {
-      char buffer[16];
-      SSL_write(client.get(), "warm", 4);
-      SSL_read(server.get(), buffer, sizeof buffer);
-      SSL_write(server.get(), "warm", 4);
-      ERR_clear_error();
-      return absl::OkStatus();
-    }
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return absl::ErrnoToStatus(errno, "socketpair");
+  const base::UniqueFd server(ends[0]);
+  base::UniqueFd client(ends[1]);
+  // The client in a process of its own: its objects, among those of the server that workers will have again and again
+  // in the same places, would spread these over twice the pages.
+  const pid_t pid = fork();
+  if (pid < 0) return absl::ErrnoToStatus(errno, "fork");
+  if (pid == 0) {
+    close(server.get());
+    BeClient(client.get(), signatures, server_name);
+    _exit(0);
   }
-  return absl::InvalidArgumentError(absl::StrCat("a handshake with this certificate and key fails: ", OpenSslError()));
+  client.Reset();
+  const absl::Status status = BeServer(context, server.get());
+  shutdown(server.get(), SHUT_RDWR);
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return status;
 }
 
 }  // namespace postern::tlsworker
