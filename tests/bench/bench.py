@@ -36,7 +36,7 @@ def parse_arguments():
     parser.add_argument("--connections", type=int, default=100, help="in each measurement and round; half the logins")
     parser.add_argument("--rounds", type=int, default=5, help="each takes all peers in turn")
     parser.add_argument("--parallel", type=int, default=64, help="clients at a time, beside the measurement with one")
-    parser.add_argument("--idle", type=int, default=50, help="idle sessions")
+    parser.add_argument("--idle", type=int, default=100, help="idle sessions")
     parser.add_argument("--mib", type=int, default=64, help="of the large message")
     parser.add_argument("--peers", default=",".join(kind.name for kind in KINDS), help="comma-separated")
     parser.add_argument("--only", help="of stls, implicit, login-stls, login-implicit, idle, bulk; comma-separated")
