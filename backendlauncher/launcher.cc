@@ -34,6 +34,7 @@ using ipc::LoginOutcome;
 constexpr absl::Duration kAttemptTime = absl::Seconds(30);  // for one checkpassword
 constexpr absl::Duration kStreamTime = absl::Seconds(10);   // for the broker to hand over, and for begin to exec
 constexpr absl::Duration kConnectTime = absl::Seconds(10);  // to a backend elsewhere
+constexpr absl::Duration kConnectAgain = absl::Milliseconds(20);
 
 // cr.yp.to/checkpwd/interface.html
 constexpr int kCheckpasswordRejected = 1;
@@ -169,7 +170,7 @@ absl::Status Launcher::OnLaunchLine() {
   absl::Status status = Watch(session.line.fd(), Source::kLine, key, EPOLLIN);
   if (status.ok() && config_.services[session.service].login == Login::kConnect) status = OfferSocket(session);
   if (!status.ok()) {
-    Event("connect_failed", session.session).AddText("error", status.message());
+    Event("refused", session.session).Add("why", "system").AddText("error", status.message());
     Forget(key);
   }
   return absl::OkStatus();
@@ -293,14 +294,28 @@ void Launcher::OnConnect(Key key, Session& session) {
   if (!incoming.ok()) return BadRequest(key, session, incoming.status());
   session.facts = incoming->body.facts;
   session.state = State::kConnecting;
-  SetDeadline(key, session, Deadline::In(kConnectTime));
+  session.connect_by = Deadline::In(kConnectTime);
+  TryConnect(key, session);
+}
+
+void Launcher::TryConnect(Key key, Session& session) {
   const Service& service = config_.services[session.service];
   const int result = connect(session.backend_socket.get(), reinterpret_cast<const sockaddr*>(&service.connect_address),
                              service.connect_octets);
-  if (result == 0) return OnBackendSocket(key, session);
-  const int error = errno;
+  const int error = result == 0 ? 0 : errno;
+  SetDeadline(key, session, session.connect_by);
+  if (error == 0) return OnBackendSocket(key, session);
   if (error == EINPROGRESS && Watch(session.backend_socket.get(), Source::kBackendSocket, key, EPOLLOUT).ok()) return;
-  Event("connect_failed", session.session).Add("backend", service.connect).Add("errno", error);
+  // Of a Unix socket: its queue is full (unix(7) knows no waiting for that without blocking).
+  if (error == EAGAIN && !session.connect_by.Passed())
+    return SetDeadline(key, session, std::min(session.connect_by, Deadline::In(kConnectAgain)));
+  ConnectFailed(key, session, error);
+}
+
+void Launcher::ConnectFailed(Key key, Session& session, int error) {
+  Event("connect_failed", session.session)
+      .Add("backend", config_.services[session.service].connect)
+      .Add("errno", error);
   Failed(key, session, error);
 }
 
@@ -500,10 +515,7 @@ void Launcher::OnDeadline(Key key, Session& session) {
       kill(session.pid, SIGKILL);
       return;
     case State::kConnecting:
-      Event("connect_failed", session.session)
-          .Add("backend", config_.services[session.service].connect)
-          .Add("errno", ETIMEDOUT);
-      return Failed(key, session, ETIMEDOUT);
+      return session.connect_by.Passed() ? ConnectFailed(key, session, ETIMEDOUT) : TryConnect(key, session);
     default:
       Event("exec_failed", session.session).Add("why", "time");
       return Forget(key);

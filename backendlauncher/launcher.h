@@ -87,8 +87,9 @@ class Launcher {
     ipc::TlsFacts facts;
     base::UniqueFd credentials;     // kQueued
     base::UniqueFd backend_socket;  // kConnect: not connected yet; the broker has it too
-    base::UniqueFd tether;          // hangs up when nobody is left between client and backend
-    pid_t pid = -1;                 // of the attempt or the backend; leader of its process group
+    base::Deadline connect_by = base::Deadline::Never();
+    base::UniqueFd tether;  // hangs up when nobody is left between client and backend
+    pid_t pid = -1;         // of the attempt or the backend; leader of its process group
     ipc::Channel<ipc::Role::kBackendLauncher, ipc::Role::kBegin> begin;
     base::Deadline deadline = base::Deadline::Never();
     absl::Duration started;
@@ -107,6 +108,8 @@ class Launcher {
   void OnLogin(Key key, Session& session);
   void OnLaunch(Key key, Session& session);
   void OnConnect(Key key, Session& session);
+  void TryConnect(Key key, Session& session);
+  void ConnectFailed(Key key, Session& session, int error);
   void OnStream(Key key, Session& session);
   void OnTether(Key key, Session& session);
   void OnBegin(Key key, Session& session);

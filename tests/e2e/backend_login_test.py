@@ -428,6 +428,27 @@ class ConnectTest(harness.PosternTest):
                 self.assertEqual(client.rest(), unavailable)
             postern.log.wait("connect_failed", count=3, backend=address)
 
+    def test_a_full_queue_is_waited_for(self):
+        address = self.installation.path("full-%d" % os.getpid())
+        with socket.socket(socket.AF_UNIX) as full:
+            full.bind(address)
+            self.addCleanup(os.unlink, address)
+            os.chmod(address, 0o666)
+            full.listen(0)
+            waiting = socket.socket(socket.AF_UNIX)
+            waiting.connect(address)  # as many as it holds
+            postern = self.start_connected(address)
+            with pop3.Client(postern.pop3s, tls=postern.trust()) as client:
+                client.sock.settimeout(0.3)
+                self.assertRaises(TimeoutError, client.sock.recv, 1)
+                client.sock.settimeout(30)
+                full.accept()[0].close()
+                waiting.close()
+                backend, _ = full.accept()
+                with backend:
+                    backend.sendall(b"+OK at last\r\n")
+                    self.assertEqual(client.line(), b"+OK at last")
+
     def test_nothing_is_connected_before_tls(self):
         listener, address = self.listener(1)
         postern = self.start_connected(address, proxy_protocol="v1")
