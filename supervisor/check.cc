@@ -30,10 +30,6 @@ constexpr rlim_t kDescriptorsPerSession = 3;  // the launcher's line, life pipe 
 constexpr rlim_t kDescriptorsPerCertificate = 2;
 constexpr rlim_t kDescriptorsBesides = 64;
 
-std::string At(const config::Config& config, const config::Place& place, absl::string_view message) {
-  return absl::StrCat(config.path, ":", place.line, ":", place.column, ": ", message);
-}
-
 void CheckDescriptorLimit(const config::Config& config, std::vector<std::string>* errors) {
   rlimit limit;
   rlim_t need = kDescriptorsPerSession * static_cast<rlim_t>(config.limits.sessions) + kDescriptorsBesides;

@@ -76,27 +76,30 @@ bool ReadNumber(const std::string& text, id_t* number) {
   return absl::SimpleAtoi(text, number) && *number != static_cast<id_t>(-1);
 }
 
+// By the system's database; a number that it does not know is its own group.
+std::optional<sandbox::Identity> FindUser(const std::string& name) {
+  if (const passwd* entry = getpwnam(name.c_str()); entry != nullptr)
+    return sandbox::Identity{entry->pw_uid, entry->pw_gid};
+  uid_t number;
+  if (!ReadNumber(name, &number)) return std::nullopt;
+  return sandbox::Identity{number, number};
+}
+
 // "--user=UID:GID" and the groups, of checkpassword or of a backend that does the login itself.
 std::string UserOption(const Config& config, const Service& service, std::vector<std::string>* errors) {
   const auto report = [&](const config::Name& name, absl::string_view problem) {
-    errors->push_back(absl::StrCat(config.path, ":", name.place.line, ":", name.place.column, ": ", problem));
+    errors->push_back(At(config, name.place, problem));
   };
-  uid_t uid = geteuid(), gid = getegid();
+  sandbox::Identity identity = {geteuid(), getegid()};
   if (service.user.has_value()) {
-    const std::string& name = service.user->text;
-    const passwd* entry = getpwnam(name.c_str());
-    if (entry != nullptr) {
-      uid = entry->pw_uid;
-      gid = entry->pw_gid;
-    } else if (ReadNumber(name, &uid)) {
-      gid = uid;
-    } else {
-      report(*service.user, absl::StrCat("user: there is no user \"", name, "\""));
-    }
-    if (!StartedAsRoot() && uid != geteuid())
+    const std::optional<sandbox::Identity> user = FindUser(service.user->text);
+    if (!user.has_value())
+      report(*service.user, absl::StrCat("user: there is no user \"", service.user->text, "\""));
+    else if (!StartedAsRoot() && user->uid != identity.uid)
       report(*service.user, "user: only root can start programs as another user");
+    identity = user.value_or(identity);
   }
-  std::string option = absl::StrCat("--user=", uid, ":", gid);
+  std::string option = absl::StrCat("--user=", identity.uid, ":", identity.gid);
   for (const config::Name& group : service.groups) {
     const struct group* entry = getgrnam(group.text.c_str());
     gid_t number = 0;
@@ -146,6 +149,19 @@ Options LauncherOptions(const Config& config, std::vector<std::string>* errors) 
   return options;
 }
 
+// A program that runs as the user of a role could signal it, or be taken for it by the kernel.
+void CheckUsers(const Plan& plan, const Config& config, std::vector<std::string>* errors) {
+  for (const Service& service : config.services) {
+    if (!service.user.has_value() || !StartedAsRoot()) continue;
+    const std::optional<sandbox::Identity> user = FindUser(service.user->text);
+    for (size_t i = 0; i < kRoles; ++i)
+      if (user.has_value() && plan.roles[i].identity.uid == user->uid && user->uid != 0)
+        errors->push_back(
+            At(config, service.user->place,
+               absl::StrCat("user: \"", service.user->text, "\" is who ", kRoleNames[i].name, " runs as")));
+  }
+}
+
 // The order of the logger's `source` descriptors: the roles, the supervisor.
 Options LoggerOptions() {
   Options options;
@@ -173,6 +189,10 @@ absl::StatusOr<sandbox::Identity> IdentityOf(const config::Roles& roles, RoleId 
 }  // namespace
 
 bool StartedAsRoot() { return geteuid() == 0; }
+
+std::string At(const Config& config, const config::Place& place, absl::string_view problem) {
+  return absl::StrCat(config.path, ":", place.line, ":", place.column, ": ", problem);
+}
 
 absl::StatusOr<Plan> MakePlan(Config config) {
   Plan plan;
@@ -202,6 +222,7 @@ absl::StatusOr<Plan> MakePlan(Config config) {
       errors.emplace_back(identity.status().message());
   }
   need_program(plan.layout.begin);
+  CheckUsers(plan, config, &errors);
   plan.config = std::move(config);
   if (!errors.empty()) return absl::FailedPreconditionError(absl::StrJoin(errors, "\n"));
   return plan;

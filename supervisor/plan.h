@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "config/config.h"
 #include "sandbox/cage.h"
 #include "sandbox/policy.h"
@@ -30,6 +31,9 @@ struct Plan {
 
 // Whether roles can have users of their own, or all share the caller's in user namespaces.
 bool StartedAsRoot();
+
+// An error at a place of the file: "FILE:LINE:COLUMN: problem".
+std::string At(const config::Config& config, const config::Place& place, absl::string_view problem);
 
 // FailedPrecondition with all that is wrong, one line each: a missing binary, a policy that does not parse, a user that
 // does not exist.

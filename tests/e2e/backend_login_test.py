@@ -80,6 +80,15 @@ class InsideTlsTest(SelfLoginTest):
             self.assertEqual(status, 100)
             self.assertIn("only root can", said)
 
+    @unittest.skipUnless(ROOT, "roles have users of their own")
+    def test_a_user_who_is_a_roles(self):
+        postern = self.prepare()
+        postern.settings["service.pop3"]["user"] = str(postern.role_uids[2])
+        postern.write("postern.toml", harness.toml_sections(postern.settings))
+        status, said = postern.check()
+        self.assertEqual(status, 100)
+        self.assertIn("is who tlsworker runs as", said)
+
     def test_a_user_or_group_that_does_not_exist(self):
         postern = self.prepare(service={"user": "no-such-user", "groups": ["no-such-group"]})
         status, said = postern.check()

@@ -142,7 +142,10 @@ class MemoryTest(StarvedTest):
 
     def test_roles_that_need_little(self):
         for name in ("protocolbroker", "tlsworker"):
-            self.assertEqual(self.check_role(name), ["served"] * 4)
+            outcomes = self.check_role(name)
+            self.assertEqual(outcomes[:2], ["served"] * 2)
+            # With 500 clients at one time a zygote may want a page for its list of workers, and end.
+            self.assertLessEqual(set(outcomes), {"served", "closed"})
         self.check_recovered()
 
     def test_roles_that_hold_something_for_every_session(self):
