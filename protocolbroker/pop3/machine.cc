@@ -4,11 +4,11 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "protocolbroker/control.h"
 
 namespace postern::protocolbroker::pop3 {
 namespace {
@@ -28,13 +28,6 @@ bool Contains(const std::vector<std::string>& lines, absl::string_view line) {
 }
 
 bool IsSasl(absl::string_view capability) { return capability.substr(0, capability.find(' ')) == "SASL"; }
-
-// NUL would shift checkpassword's fields; CR and the other controls have no business in a line.
-bool HasControl(absl::string_view line) {
-  for (char c : line)
-    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) return true;
-  return false;
-}
 
 }  // namespace
 

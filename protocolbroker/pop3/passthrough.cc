@@ -1,8 +1,8 @@
 #include "protocolbroker/pop3/passthrough.h"
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "protocolbroker/control.h"
 
 namespace postern::protocolbroker::pop3 {
 namespace {
@@ -16,12 +16,6 @@ bool IsLong(absl::string_view verb, bool has_argument) {
   for (absl::string_view known : {"RETR", "TOP", "CAPA"})
     if (absl::EqualsIgnoreCase(verb, known)) return true;
   return !has_argument && (absl::EqualsIgnoreCase(verb, "LIST") || absl::EqualsIgnoreCase(verb, "UIDL"));
-}
-
-bool HasControl(absl::string_view line) {
-  for (char c : line)
-    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) return true;
-  return false;
 }
 
 bool IsOk(absl::string_view line) { return absl::StartsWithIgnoreCase(line, "+OK"); }

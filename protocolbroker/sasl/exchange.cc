@@ -4,19 +4,13 @@
 
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "protocolbroker/control.h"
 
 namespace postern::protocolbroker::sasl {
 namespace {
-
-bool HasControl(absl::string_view text) {
-  for (char c : text)
-    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) return true;
-  return false;
-}
 
 // RFC 4648 §4 and nothing more: absl's decoder also takes white space, missing padding, "." as padding, and bits behind
 // the last octet.
