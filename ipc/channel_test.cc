@@ -73,6 +73,11 @@ TEST(MessagesTest, EveryMessageMakesTheRoundTrip) {
   RoundTrip<Started, Role::kBackendLauncher, Role::kProtocolBroker>({2});
   RoundTrip<Authenticated, Role::kBegin, Role::kBackendLauncher>({0, 0, Text<254>::From("demo")});
   RoundTrip<ExecFailed, Role::kBegin, Role::kBackendLauncher>({2});
+  RoundTrip<BackendSocket, Role::kBackendLauncher, Role::kProtocolBroker>({});
+  RoundTrip<Launch, Role::kProtocolBroker, Role::kBackendLauncher>({facts});
+  RoundTrip<Connect, Role::kProtocolBroker, Role::kBackendLauncher>({facts});
+  RoundTrip<Tether, Role::kProtocolBroker, Role::kBackendLauncher>({});
+  RoundTrip<Resume, Role::kProtocolBroker, Role::kTlsWorker>({Text<254>::From("-ERR away")});
 }
 
 TEST(MessagesTest, NobodyMaySendWhatIsNotARow) {
@@ -80,6 +85,8 @@ TEST(MessagesTest, NobodyMaySendWhatIsNotARow) {
   EXPECT_FALSE(Permitted(Type::kLogin, Role::kTlsWorker, Role::kBackendLauncher));
   EXPECT_FALSE(Permitted(Type::kLaunchLine, Role::kProtocolBroker, Role::kBackendLauncher));
   EXPECT_FALSE(Permitted(Type::kAuthenticated, Role::kProtocolBroker, Role::kBackendLauncher));
+  EXPECT_FALSE(Permitted(Type::kLaunch, Role::kTlsWorker, Role::kBackendLauncher));
+  EXPECT_FALSE(Permitted(Type::kResume, Role::kBackendLauncher, Role::kTlsWorker));
 }
 
 TEST(TextTest, HoldsPrintableAsciiOnly) {

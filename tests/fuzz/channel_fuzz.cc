@@ -47,7 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
   const char* packet = reinterpret_cast<const char*>(data) + 2;
   const size_t octets = size - 2, fds = data[1] % 8;
-  switch (data[0] % 7) {
+  switch (data[0] % 12) {
     case 0:
       Offer<LaunchLine, Role::kAcceptor, Role::kBackendLauncher>(packet, octets, fds);
       break;
@@ -65,6 +65,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 5:
       Offer<Stream, Role::kProtocolBroker, Role::kBackendLauncher>(packet, octets, fds);
+      break;
+    case 7:
+      Offer<Launch, Role::kProtocolBroker, Role::kBackendLauncher>(packet, octets, fds);
+      break;
+    case 8:
+      Offer<Connect, Role::kProtocolBroker, Role::kBackendLauncher>(packet, octets, fds);
+      break;
+    case 9:
+      Offer<Tether, Role::kProtocolBroker, Role::kBackendLauncher>(packet, octets, fds);
+      break;
+    case 10:
+      Offer<Resume, Role::kProtocolBroker, Role::kTlsWorker>(packet, octets, fds);
+      break;
+    case 11:
+      Offer<BackendSocket, Role::kBackendLauncher, Role::kProtocolBroker>(packet, octets, fds);
       break;
     default:
       Offer<Authenticated, Role::kBegin, Role::kBackendLauncher>(packet, octets, fds);
