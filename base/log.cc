@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <new>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 
+// No absl::StrFormat here: without memory it ends the process (its sink writes what is left in a destructor), and the
+// launcher, which outlives a lack of memory, has to be able to tell of it.
 namespace postern::base {
 namespace {
 
@@ -34,7 +36,7 @@ std::string Quote(absl::string_view value, size_t octets_max) {
     if (absl::ascii_isprint(c) && c != '"' && c != '\\')
       quoted += c;
     else
-      absl::StrAppendFormat(&quoted, "\\x%02x", static_cast<unsigned char>(c));
+      absl::StrAppend(&quoted, "\\x", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
   }
   absl::StrAppend(&quoted, "\"", cut ? "~" : "");
   return quoted;
@@ -43,7 +45,8 @@ std::string Quote(absl::string_view value, size_t octets_max) {
 std::string Stamp() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return absl::StrFormat("%016x ", static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec));
+  const uint64_t nanoseconds = static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
+  return absl::StrCat(absl::Hex(nanoseconds, absl::kZeroPad16), " ");
 }
 
 }  // namespace
@@ -69,7 +72,7 @@ std::string QuoteLogValue(absl::string_view value) { return Quote(value, kLogVal
 Event::Event(absl::string_view name) : Event(name, log_session) {}
 
 Event::Event(absl::string_view name, uint64_t session) {
-  if (session != 0) absl::StrAppendFormat(&record_, "session=%08x ", session);
+  if (session != 0) absl::StrAppend(&record_, "session=", absl::Hex(session, absl::kZeroPad8), " ");
   absl::StrAppend(&record_, "ev=", name);
 }
 
@@ -89,6 +92,14 @@ Event& Event::AddText(absl::string_view key, absl::string_view text) {
 }
 
 Event::~Event() {
+  try {
+    Send();
+  } catch (const std::bad_alloc&) {  // one that left a destructor would be the end of the process
+    ++dropped;
+  }
+}
+
+void Event::Send() {
   if (dropped != 0) Add("dropped", dropped);
   if (record_.size() > kLogRecordOctetsMax - kLogStampOctets) record_.resize(kLogRecordOctetsMax - kLogStampOctets);
   ssize_t sent;

@@ -32,7 +32,7 @@ uint64_t ParseLogStamp(absl::string_view* record);
 
 // One event, one record: written when the object goes, e.g. Event("tls_started").Add("version", "TLSv1.3").
 // The destructor blocks for at most the socket's SO_SNDTIMEO (100 ms, set by the supervisor) and then drops the
-// record; the next record of the process says how many were dropped.
+// record, as it does without memory; the next record of the process says how many were dropped.
 class Event {
  public:
   explicit Event(absl::string_view name);
@@ -52,6 +52,7 @@ class Event {
 
  private:
   Event& AddNumber(absl::string_view key, const std::string& number);
+  void Send();
   std::string record_;
 };
 
