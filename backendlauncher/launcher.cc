@@ -252,7 +252,11 @@ void Launcher::StartAttempt(Key key, Session& session) {
     pid = StartCheckpassword(command,
                              {null_.get(), stderr_.get(), credentials.get(), status->second.get(), begin_.get()});
   if (!pid.ok()) {
-    Event("login_failed", session.session).Add("why", "system").AddText("error", pid.status().message());
+    Event("login_failed", session.session)
+        .Add("why", "system")
+        .Add("attempt", session.attempts)
+        .Add("address", ipc::ToText(session.client))
+        .AddText("error", pid.status().message());
     return Answer(key, session, LoginOutcome::kTemporary);
   }
   session.pid = *pid;
@@ -313,8 +317,11 @@ void Launcher::TryConnect(Key key, Session& session) {
 }
 
 void Launcher::ConnectFailed(Key key, Session& session, int error) {
+  const Service& service = config_.services[session.service];
   Event("connect_failed", session.session)
-      .Add("backend", config_.services[session.service].connect)
+      .Add("backend", service.connect)
+      .Add("service", service.name)
+      .Add("address", ipc::ToText(session.client))
       .Add("errno", error);
   Failed(key, session, error);
 }
@@ -330,12 +337,12 @@ void Launcher::OnBackendSocket(Key key, Session& session) {
     const ssize_t sent = send(session.backend_socket.get(), header.data(), header.size(), MSG_NOSIGNAL);
     if (sent != static_cast<ssize_t>(header.size())) error = sent < 0 ? errno : EIO;
   }
-  Event(error == 0 ? "connected" : "connect_failed", session.session)
+  if (error != 0) return ConnectFailed(key, session, error);
+  Event("connected", session.session)
       .Add("backend", service.connect)
       .Add("service", service.name)
-      .Add("address", ipc::ToText(session.client))
-      .Add("errno", error);
-  (void)session.line.Send(ipc::Started{error});
+      .Add("address", ipc::ToText(session.client));
+  (void)session.line.Send(ipc::Started{0});
   Forget(key);  // the socket is the broker's and the tlsworker's now
 }
 
@@ -473,11 +480,13 @@ void Launcher::OnExit(pid_t pid, int status) {
       Event("exec_failed", session.session).Add("status", code);
       return Failed(key, session, EIO);
     case State::kRunning:
-    case State::kOutstaying:
-      Event("backend_end", session.session)
-          .Add("status", code)
-          .Add("ms", absl::ToInt64Milliseconds(Deadline::Now() - session.started));
-      return Forget(key);
+    case State::kOutstaying: {
+      const uint64_t number = session.session;
+      const absl::Duration ran = Deadline::Now() - session.started;
+      Forget(key);  // first: where there is no memory for the line, the session is over all the same
+      Event("backend_end", number).Add("status", code).Add("ms", absl::ToInt64Milliseconds(ran));
+      return;
+    }
     case State::kIdle:
     case State::kQueued:
     case State::kHeldBack:
@@ -508,6 +517,8 @@ void Launcher::OnDeadline(Key key, Session& session) {
       EndAttempt(session);
       return Rejected(key, session, false, "time");
     case State::kOutstaying:
+      // Its end was missed for want of memory; and to kill(2), -1 is everybody.
+      if (session.pid < 0) return Forget(key);
       // Its end is told by OnExit().
       Event("backend_killed", session.session).Add("why", "client_gone");
       SetDeadline(key, session, Deadline::Never());
@@ -552,7 +563,10 @@ void Launcher::EndAttempt(Session& session) {
 void Launcher::Forget(Key key) {
   Session& session = sessions_.at(key);
   if (session.state == State::kChecking)
-    Event("login_failed", session.session).Add("why", "abandoned").Add("attempt", session.attempts);
+    Event("login_failed", session.session)
+        .Add("why", "abandoned")
+        .Add("attempt", session.attempts)
+        .Add("address", ipc::ToText(session.client));
   EndAttempt(session);
   SetDeadline(key, session, Deadline::Never());
   CloseShared(session.backend_socket);
