@@ -71,7 +71,11 @@ absl::string_view ReadAddress(absl::string_view text, sockaddr_storage* address,
 }
 
 absl::string_view ReadAddressOrPath(absl::string_view text, sockaddr_storage* address, socklen_t* octets) {
-  if (!absl::StartsWith(text, "/")) return ReadAddress(text, address, octets);
+  if (!absl::StartsWith(text, "/")) {
+    const absl::string_view problem = ReadAddress(text, address, octets);
+    const bool is_name = problem == kForm && !absl::StrContains(text, ':');
+    return is_name ? "is neither an address with its port nor the absolute path of a socket" : problem;
+  }
   sockaddr_un local = {};
   if (text.size() >= sizeof local.sun_path) return "is too long for the path of a socket (107 octets)";
   if (absl::StrContains(text, '\0')) return "holds a NUL";

@@ -1,6 +1,7 @@
 #include "config/config.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/socket_address.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
 #include "config/document.h"
@@ -60,6 +62,7 @@ constexpr Home kHomes[] = {
     {"proxy_protocol", "service.NAME"},
     {"user", "service.NAME"},
     {"groups", "service.NAME"},
+    {"backend_limits", "service.NAME"},
     {"no_new_privs", "service.NAME"},
     {"environment", "service.NAME"},
     {"capabilities", "service.NAME"},
@@ -129,6 +132,41 @@ void ReportDuplicates(const Config& config, Errors& errors) {
   }
 }
 
+bool IsLoopback(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET6)
+    return IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6&>(address).sin6_addr);
+  return ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+// Whether what is sent to `address` reaches a listener on `listening`. Both are of TCP.
+bool Reaches(const sockaddr_storage& address, const sockaddr_storage& listening) {
+  if (address.ss_family != listening.ss_family) return false;
+  if (memcmp(&address, &listening, sizeof address) == 0) return true;
+  if (!IsLoopback(address)) return false;
+  if (address.ss_family == AF_INET6) {
+    const auto& to = reinterpret_cast<const sockaddr_in6&>(address);
+    const auto& at = reinterpret_cast<const sockaddr_in6&>(listening);
+    return to.sin6_port == at.sin6_port && IN6_IS_ADDR_UNSPECIFIED(&at.sin6_addr);
+  }
+  const auto& to = reinterpret_cast<const sockaddr_in&>(address);
+  const auto& at = reinterpret_cast<const sockaddr_in&>(listening);
+  return to.sin_port == at.sin_port && at.sin_addr.s_addr == INADDR_ANY;
+}
+
+// A backend that is postern itself: every session would make the next one.
+void ReportLoops(const Config& config, Errors& errors) {
+  for (const Service& from : config.services) {
+    sockaddr_storage address;
+    socklen_t octets;
+    if (!base::ReadAddressOrPath(from.connect, &address, &octets).empty() || address.ss_family == AF_UNIX) continue;
+    for (const Service& to : config.services)
+      for (const Listener& listener : to.listeners)
+        if (Reaches(address, listener.address))
+          errors.Add(from.connect_place, absl::StrCat("connect: ", Quote(from.connect), " is where postern listens, ",
+                                                      PlaceText(config.path, listener.place)));
+  }
+}
+
 void ReadServices(const Value& table, absl::string_view directory, Config& config, Errors& errors) {
   for (const Entry& entry : table.entries) {
     if (entry.value.kind == Kind::kTable)
@@ -151,6 +189,7 @@ void ReadSections(const Value& root, absl::string_view directory, Config& config
     errors.Add({}, "there is no service, that is, no section such as [service.pop3]");
   reader.Finish(kHomes);
   ReportDuplicates(config, errors);
+  ReportLoops(config, errors);
 }
 
 absl::Status Failure(const std::string& path, absl::string_view what) {

@@ -69,7 +69,7 @@ struct Service {
   std::vector<std::pair<std::string, std::string>> environment;  // added to the backend's
   std::vector<std::string> capabilities;                         // lines of CAPA besides postern's own, before login
   Place place;                                                   // of the header
-  Place checkpassword_place, backend_place;
+  Place checkpassword_place, backend_place, connect_place;
 };
 
 struct Limits {

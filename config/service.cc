@@ -180,7 +180,7 @@ void ReadCertificates(Reader& reader, absl::string_view directory, Service& serv
 }
 
 void ReadConnect(Reader& reader, Service& service, Errors& errors) {
-  Place place;
+  Place& place = service.connect_place;
   if (!reader.String("connect", &service.connect, &place) || service.connect.empty()) return;
   sockaddr_storage address;
   socklen_t octets;
@@ -233,17 +233,18 @@ void ReadBackendLimits(Reader& reader, absl::string_view section, absl::Span<con
   limits.Finish(homes);
 }
 
-// A key that is there but wrong has been reported already.
-void ReportMissing(Reader& reader, absl::string_view section, const Service& service, Errors& errors) {
+// A key that is there but wrong has been reported already. Beside `connect`, checkpassword is not what is missing.
+void ReportMissing(Reader& reader, absl::string_view section, bool login_good, const Service& service, Errors& errors) {
   std::vector<absl::string_view> keys = {"protocol", "certificate", "key"};
-  if (service.login == Login::kCheckpassword) keys.push_back("checkpassword");
+  if (login_good && service.login == Login::kCheckpassword && !reader.Has("connect")) keys.push_back("checkpassword");
   if (!reader.Has("connect")) keys.push_back("backend");
   for (absl::string_view key : keys)
     if (!reader.Has(key)) errors.Add(service.place, absl::StrCat("[", section, "] has no ", key));
 }
 
-// Keys that would do nothing beside others, and so are slips.
-void ReportIdle(const Value& table, const Service& service, Errors& errors) {
+// Keys that would do nothing beside others, and so are slips. Where login is wrong nobody knows what it was to be.
+void ReportIdle(const Value& table, bool login_good, const Service& service, Errors& errors) {
+  const bool by_checkpassword = login_good && service.login == Login::kCheckpassword;
   const bool connects = !service.connect.empty();
   const auto report = [&](const Entry& entry, bool wrong, absl::string_view why) {
     if (wrong) errors.Add(entry.key_place, absl::StrCat(entry.key, " ", why));
@@ -251,7 +252,7 @@ void ReportIdle(const Value& table, const Service& service, Errors& errors) {
   for (const Entry& entry : table.entries) {
     if (entry.key == "checkpassword")
       report(entry, service.login == Login::kBackend, "has no use with login = \"backend\", which asks the backend");
-    if (entry.key == "connect") report(entry, service.login == Login::kCheckpassword, "needs login = \"backend\"");
+    if (entry.key == "connect") report(entry, by_checkpassword, "needs login = \"backend\"");
     if (entry.key == "proxy_protocol") report(entry, !connects, "has no use without connect");
     for (absl::string_view key : {"backend", "user", "groups", "environment", "backend_limits", "no_new_privs"})
       if (entry.key == key) report(entry, connects, "has no use with connect, where nothing is started");
@@ -291,7 +292,7 @@ Service ReadService(const Entry& entry, absl::string_view directory, absl::Span<
   ReadCertificates(reader, directory, service, errors);
   reader.Choice("plaintext", kPlaintext, &plaintext);
   service.plaintext = plaintext == "allow" ? Plaintext::kAllow : Plaintext::kRefuse;
-  reader.Choice("login", kLogins, &login);
+  const bool login_good = reader.Choice("login", kLogins, &login);
   service.login = login == "backend" ? Login::kBackend : Login::kCheckpassword;
   ReadCommand(reader, "checkpassword", &service.checkpassword, &service.checkpassword_place, errors);
   ReadCommand(reader, "backend", &service.backend, &service.backend_place, errors);
@@ -304,8 +305,8 @@ Service ReadService(const Entry& entry, absl::string_view directory, absl::Span<
   reader.Boolean("no_new_privs", &service.no_new_privs);
   ReadEnvironment(reader, service, errors);
   ReadCapabilities(reader, service, errors);
-  ReportMissing(reader, section, service, errors);
-  ReportIdle(entry.value, service, errors);
+  ReportMissing(reader, section, login_good, service, errors);
+  ReportIdle(entry.value, login_good, service, errors);
   ReportNoListener(entry.value, section, errors);
   reader.Finish(homes);
   return service;

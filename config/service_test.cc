@@ -111,8 +111,33 @@ TEST(ServiceTest, ChecksLoginByTheBackend) {
       {Bare("backend = ['/b']\ncheckpassword = ['/c']\n"),
        ":8:1: checkpassword has no use with login = \"backend\", which asks the backend"},
       {Bare("backend = ['/b']\nproxy_protocol = 'v1'\n"), ":8:1: proxy_protocol has no use without connect"},
+      // What login was to be is not known: no error that hangs on it.
+      {absl::StrReplaceAll(Bare("connect = '127.0.0.1:110'\n"), {{"'backend'", "'Backend'"}}),
+       ":6:9: login must be \"checkpassword\" or \"backend\", not \"Backend\""},
+      {absl::StrReplaceAll(Bare("connect = '127.0.0.1:110'\n"), {{"login = 'backend'\n", ""}}),
+       ":6:1: connect needs login = \"backend\""},
+      {Bare("connect = 'run/pop3.sock'\n"),
+       ":7:11: connect: \"run/pop3.sock\" is neither an address with its port nor the absolute path of a socket"},
       {Minimal("connect = '127.0.0.1:110'\n"),
        ":7:1: backend has no use with connect, where nothing is started\n:8:1: connect needs login = \"backend\""},
+  });
+}
+
+TEST(ServiceTest, DoesNotConnectToItself) {
+  const auto service = [](absl::string_view listen, absl::string_view connect) {
+    return absl::StrReplaceAll(Bare(absl::StrCat("connect = '", connect, "'\n")),
+                               {{"['127.0.0.1:1']", absl::StrCat("['", listen, "']")}});
+  };
+  Follow({
+      {service("127.0.0.1:1", "127.0.0.1:1"), ":7:11: connect: \"127.0.0.1:1\" is where postern listens, FILE:3:9"},
+      {service("0.0.0.0:1", "127.0.0.2:1"), ":7:11: connect: \"127.0.0.2:1\" is where postern listens, FILE:3:9"},
+      {service("[::]:1", "[::1]:1"), ":7:11: connect: \"[::1]:1\" is where postern listens, FILE:3:9"},
+      {service("192.0.2.1:1", "192.0.2.1:1"), ":7:11: connect: \"192.0.2.1:1\" is where postern listens, FILE:3:9"},
+      {service("0.0.0.0:1", "127.0.0.1:2"), ""},
+      {service("0.0.0.0:1", "192.0.2.1:1"), ""},  // may be another machine
+      {service("127.0.0.1:1", "127.0.0.2:1"), ""},
+      {service("[::]:1", "127.0.0.1:1"), ""},
+      {service("0.0.0.0:1", "/run/pop3.sock"), ""},
   });
 }
 
