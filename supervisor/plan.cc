@@ -198,8 +198,13 @@ absl::StatusOr<Plan> MakePlan(Config config) {
   Plan plan;
   ASSIGN_OR_RETURN(plan.layout, FindLayout(config.roles));
   std::vector<std::string> errors;
+  // Where the file says what place to look in, that is what is wrong.
+  const auto report = [&](absl::string_view key, const config::Place& place, absl::string_view problem) {
+    errors.push_back(place.line == 0 ? std::string(problem) : At(config, place, absl::StrCat(key, ": ", problem)));
+  };
   const auto need_program = [&](const std::string& path) {
-    if (access(path.c_str(), X_OK) != 0) errors.push_back(absl::StrCat(path, ": ", strerror(errno)));
+    if (access(path.c_str(), X_OK) != 0)
+      report("directory", config.roles.directory_place, absl::StrCat(path, ": ", strerror(errno)));
   };
   const Options options[] = {LoggerOptions(), LauncherOptions(config, &errors), TlsOptions(config),
                              BrokerOptions(config), AcceptorOptions(config)};
@@ -211,7 +216,7 @@ absl::StatusOr<Plan> MakePlan(Config config) {
     need_program(role.binary);
     absl::StatusOr<sandbox::Policy> policy = sandbox::LoadPolicy(role.policy_path);
     if (!policy.ok()) {
-      errors.emplace_back(policy.status().message());
+      report("policies", config.roles.policies_place, policy.status().message());
       continue;
     }
     role.policy = *std::move(policy);
