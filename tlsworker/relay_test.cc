@@ -1,6 +1,7 @@
 #include "tlsworker/relay.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "ipc/channel.h"
 #include "tlsworker/context.h"
@@ -51,14 +53,29 @@ TEST(PassableTest, HoldsBackWhatIsNotALine) {
   }
 }
 
+// Two ends of a TCP connection, which a socketpair is none of: MSG_MORE means nothing to that.
+std::pair<UniqueFd, UniqueFd> TcpPair() {
+  const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t octets = sizeof address;
+  UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), octets), 0);
+  EXPECT_EQ(listen(listener.get(), 1), 0);
+  EXPECT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &octets), 0);
+  EXPECT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&address), octets), 0);
+  return {std::move(client), UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))};
+}
+
 // A relay in a thread between a TLS client and a plain socket, both the test's.
 class RelayTest : public testing::Test {
  protected:
-  void Start(RelayOptions options, int socket_octets = 0) {
+  void Start(RelayOptions options, int socket_octets = 0, bool tcp = false) {
     const Credentials credentials;
     context_ = Context(credentials);
-    auto tls = ipc::SocketPair(SOCK_STREAM), plain = ipc::SocketPair(SOCK_STREAM),
-         control = ipc::SocketPair(SOCK_SEQPACKET);
+    auto tls = tcp ? absl::StatusOr<std::pair<UniqueFd, UniqueFd>>(TcpPair()) : ipc::SocketPair(SOCK_STREAM),
+         plain = ipc::SocketPair(SOCK_STREAM), control = ipc::SocketPair(SOCK_SEQPACKET);
     client_ = std::move(tls->first);
     plain_ = std::move(plain->first);
     control_ = std::move(control->first);
@@ -149,6 +166,39 @@ TEST_F(RelayTest, MovesBothWaysAtOnceWhateverTheBufferSizes) {
     EXPECT_EQ(outcome_.from_client, up.size());
     EXPECT_EQ(outcome_.to_client, down.size());
   }
+}
+
+// One command, one reply, of the sizes at which a record more begins, and in pieces so small that they are gathered. A
+// reply whose last octets wait for a timer of the kernel's (200 ms), or in a buffer for the client's next word, would
+// make most of them late.
+TEST_F(RelayTest, NoReplyWaitsForWhatIsNext) {
+  Start({.whole_lines = true}, 0, true);
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  int slow = 0;  // a busy machine makes some so
+  for (size_t octets : {1, 1023, 16383, 16384, 16385, 17000, 32768, 32769, 65535, 65536, 65537, 131073, 300001}) {
+    for (size_t piece : {octets, size_t{1024}, size_t{4096}}) {
+      SCOPED_TRACE(octets);
+      ASSERT_EQ(SSL_write(ssl_.get(), "RETR 1\r\n", 8), 8);
+      char command[8];
+      ASSERT_EQ(recv(plain_.get(), command, 8, MSG_WAITALL), 8);
+      const std::string reply(octets, 'x');
+      std::thread backend([&] {
+        for (size_t sent = 0; sent < octets; sent += std::min(piece, octets - sent)) {
+          const size_t part = std::min(piece, octets - sent);
+          EXPECT_EQ(send(plain_.get(), reply.data(), part, MSG_NOSIGNAL), ssize_t(part));
+        }
+      });
+      const absl::Duration asked = Deadline::Now();
+      size_t seen = 0;
+      char buffer[65536];
+      for (int taken = 1; seen < octets && taken > 0; seen += static_cast<size_t>(std::max(taken, 0)))
+        taken = SSL_read(ssl_.get(), buffer, sizeof buffer);
+      backend.join();
+      ASSERT_EQ(seen, octets);
+      slow += Deadline::Now() - asked > absl::Milliseconds(150);
+    }
+  }
+  EXPECT_LT(slow, 10);
 }
 
 TEST_F(RelayTest, CloseNotifyIsEndOfFileAndTheAnswerStillComes) {
