@@ -2,22 +2,9 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include <cstdlib>
-#include <new>
-
 #include "base/log.h"
 #include "base/process.h"
 #include "base/unique_fd.h"
-
-static bool no_memory = false;
-
-void* operator new(size_t octets) {
-  void* const memory = no_memory ? nullptr : malloc(octets);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory) noexcept { free(memory); }
-void operator delete(void* memory, size_t) noexcept { free(memory); }
 
 namespace postern::base {
 namespace {
@@ -113,21 +100,6 @@ TEST(LogTest, SaysHowManyRecordsWereLost) {
   Event("next");
   SetLogSocket(UniqueFd());
   EXPECT_EQ(NextRecord(reader.get()), "ev=next dropped=2");
-}
-
-TEST(LogTest, WithoutMemoryARecordIsLostAndNothingElse) {
-  int ends[2];
-  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-  UniqueFd reader(ends[0]);
-  SetLogSocket(UniqueFd(ends[1]));
-  {
-    Event event("lost");
-    no_memory = true;
-  }
-  no_memory = false;
-  Event("next");
-  EXPECT_EQ(NextRecord(reader.get()), "ev=next dropped=1");
-  SetLogSocket(UniqueFd());
 }
 
 TEST(InheritedFdsTest, ASurplusDescriptorIsAnError) {
