@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <utility>
 
 #include "backendlauncher/environment.h"
 #include "backendlauncher/leftovers.h"
@@ -35,6 +37,7 @@ constexpr absl::Duration kAttemptTime = absl::Seconds(30);  // for one checkpass
 constexpr absl::Duration kStreamTime = absl::Seconds(10);   // for the broker to hand over, and for begin to exec
 constexpr absl::Duration kConnectTime = absl::Seconds(10);  // to a backend elsewhere
 constexpr absl::Duration kConnectAgain = absl::Milliseconds(20);
+constexpr int kMemoryPauseMillis = 10;  // after there was none
 
 // cr.yp.to/checkpwd/interface.html
 constexpr int kCheckpasswordRejected = 1;
@@ -106,17 +109,26 @@ absl::Status Launcher::Serve() {
     try {
       ASSIGN_OR_RETURN(goes_on, Turn());
     } catch (const std::bad_alloc&) {
-      try {
-        Event("no_memory");
-      } catch (const std::bad_alloc&) {  // not even for that
-      }
+      OnNoMemory();
     }
   }
   return absl::OkStatus();
 }
 
+// A deadline that cannot be served passes again at once, so it is not asked for at once; and children whose ends have
+// been announced but not seen are announced no more.
+void Launcher::OnNoMemory() {
+  look_for_ends_ = true;
+  poll(nullptr, 0, kMemoryPauseMillis);
+  try {
+    Event("no_memory");
+  } catch (const std::bad_alloc&) {  // not even for that
+  }
+}
+
 // False: the supervisor has gone.
 absl::StatusOr<bool> Launcher::Turn() {
+  if (std::exchange(look_for_ends_, false)) Reap();
   while (!deadlines_.empty() && deadlines_.begin()->first.Passed()) {
     const Key key = deadlines_.begin()->second;
     OnDeadline(key, sessions_.at(key));

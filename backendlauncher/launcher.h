@@ -100,6 +100,7 @@ class Launcher {
   static constexpr Key kNobody = 0;
 
   absl::Status Watch(int fd, Source source, Key key, uint32_t events);
+  void OnNoMemory();
   absl::StatusOr<bool> Turn();
   void CloseShared(base::UniqueFd& fd);
   absl::Status OnEvent(Source source, Key key);
@@ -141,6 +142,7 @@ class Launcher {
   std::map<Key, Session> sessions_;
   std::map<pid_t, Key> by_pid_;  // every child that we have started and not reaped; kNobody: killed
   Penalty penalty_;
+  bool look_for_ends_ = false;  // SIGCHLD has been taken, and not all that it stood for
   std::set<std::pair<base::Deadline, Key>> deadlines_;
 };
 
