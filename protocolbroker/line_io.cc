@@ -44,6 +44,7 @@ absl::Status TakeSome(int stream, size_t octets_max, std::string* line) {
 
 absl::StatusOr<Line> ReadLine(int stream, size_t octets_max, int control, const base::Deadline& deadline) {
   Line line;
+  line.text.reserve(octets_max);  // neither growth nor a move leaves a copy of it behind: it may be a password
   while (true) {
     RETURN_IF_ERROR(role::Wait(stream, POLLIN, control, deadline));
     RETURN_IF_ERROR(TakeSome(stream, octets_max, &line.text));
