@@ -84,7 +84,7 @@ class BackendFaultsTest(harness.PosternTest):
 
     def stuck(self, process):
         before = pressure.cpu_seconds(process)
-        time.sleep(0.2)
+        time.sleep(0.2)  # what is measured is the time in which nothing happens
         return pressure.cpu_seconds(process) == before
 
     def test_one_that_writes_without_end_on_standard_error(self):

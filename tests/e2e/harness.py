@@ -286,6 +286,17 @@ class Postern:
         client.login(USER, self.password)
         return client
 
+    def serves(self, seconds):
+        """Whether a new client gets as far as a login. A session may fail or take too long; no connection is refused."""
+        try:
+            with self.logged_in(seconds=seconds) as client:
+                client.ok(b"STAT")
+                return True
+        except ConnectionRefusedError:
+            raise
+        except (*pop3.BROKEN, AssertionError):
+            return False
+
     def session_of(self, client):
         return self.log.wait("accept", address=client.local[0], port=client.local[1]).session
 

@@ -4,6 +4,10 @@ import socket
 import ssl
 
 
+# What a client sees of a server that went away under it, or does not answer.
+BROKEN = (EOFError, TimeoutError, ConnectionResetError, BrokenPipeError, ssl.SSLError)
+
+
 def verifying(cert, **changes):
     """A context that believes in this certificate alone. `changes` are attributes to set, in order."""
     context = ssl.create_default_context(cafile=cert)

@@ -2,14 +2,13 @@
 
 import concurrent.futures
 import os
-import ssl
 
 import harness
 from harness import USER
+from pop3 import BROKEN
 
 LARGE = b"Subject: large\n\n" + b"".join(b"%07d 89abcdef 89abcdef 89abcdef 89abcdef 89abcdef\n" % i for i in range(150000))
 ON_THE_WIRE = LARGE.replace(b"\n", b"\r\n") + b".\r\n"
-BROKEN = (EOFError, TimeoutError, ConnectionResetError, BrokenPipeError, ssl.SSLError)
 
 
 def hold_large_message(postern):

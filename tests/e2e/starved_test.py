@@ -9,7 +9,7 @@ import harness
 import pop3
 import pressure
 from harness import USER, eventually
-from population import BROKEN
+from pop3 import BROKEN
 from pressure import limited, lowest_free
 
 
