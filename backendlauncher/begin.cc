@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "backendlauncher/confine.h"
 #include "base/process.h"
@@ -33,8 +34,10 @@ constexpr int kStreamMillis = 20000;  // the launcher's own limit is shorter; th
   _exit(base::kExitTemporary);
 }
 
-// qmail's and courier's programs want this from whoever authenticated; virtual users have no other name.
-void SetAuthenticated() {
+// qmail's and courier's programs want this from whoever authenticated; virtual users have no other name. IMAP servers
+// answer the login with the tag it had, courier's and Dovecot's if it is in their environment.
+void SetAuthenticated(absl::string_view tag) {
+  if (!tag.empty()) setenv("IMAPLOGINTAG", std::string(tag).c_str(), 1);
   const char* user = getenv("USER");
   if (user == nullptr) return;
   setenv("AUTHENTICATED", user, 1);
@@ -69,7 +72,7 @@ int Main(int argc, char** argv) {
   const int stream = incoming->fds[0].get();
   if (dup2(stream, STDIN_FILENO) < 0 || dup2(stream, STDOUT_FILENO) < 0) Fail(launcher, errno);
   incoming->fds[0].Reset();
-  SetAuthenticated();
+  SetAuthenticated(incoming->body.tag.view());
   for (int i = 0; i < settings; ++i) putenv(argv[4 + i]);
   if (const int refused = Confine(*confinement); refused != 0) Fail(launcher, refused);
   execv(command[0], command);

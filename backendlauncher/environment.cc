@@ -19,7 +19,9 @@ std::vector<std::string> BuildEnvironment(const ipc::Address& client, const ipc:
     environment.push_back(absl::StrCat("SSL_PROTOCOL=", facts.version.view()));
     environment.push_back(absl::StrCat("SSL_CIPHER=", facts.cipher.view()));
     if (facts.sni.octets != 0) environment.push_back(absl::StrCat("SSL_TLS_SNI_SERVERNAME=", facts.sni.view()));
+    // courier's programs look for the one that is theirs.
     environment.push_back("POP3_TLS=1");
+    environment.push_back("IMAP_TLS=1");
   }
   return environment;
 }

@@ -396,7 +396,7 @@ void Launcher::OnStream(Key key, Session& session) {
   absl::Status status = incoming.status();
   // As for Launch.
   if (status.ok()) status = OnlyIf(IsSocket(incoming->fds[0].get(), SOCK_STREAM), "no stream socket");
-  if (status.ok()) status = session.begin.Send(ipc::Stream{}, {incoming->fds[0].get()});
+  if (status.ok()) status = session.begin.Send(incoming->body, {incoming->fds[0].get()});
   if (!status.ok()) {
     // The broker has gone, or begin has.
     Event("exec_failed", session.session).AddText("error", status.message());

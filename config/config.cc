@@ -56,6 +56,7 @@ constexpr Home kHomes[] = {
     {"key", "service.NAME"},
     {"plaintext", "service.NAME"},
     {"login", "service.NAME"},
+    {"greeting", "service.NAME"},
     {"checkpassword", "service.NAME"},
     {"backend", "service.NAME"},
     {"connect", "service.NAME"},

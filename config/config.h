@@ -53,12 +53,13 @@ struct CertificatePair {
 
 struct Service {
   std::string name;                 // [a-z0-9_-]{1,32}
-  std::string protocol;             // "pop3"
+  std::string protocol;             // "pop3" or "imap"
   std::vector<Listener> listeners;  // those of `listen`, then those of `listen_tls`; at least one
   // At least one. Which of them a client gets, tlsworker/certificates.h tells; the first is the default.
   std::vector<CertificatePair> certificates;
   Plaintext plaintext = Plaintext::kRefuse;
   Login login = Login::kCheckpassword;
+  bool preauth_greeting = false;                    // IMAP: the program behind checkpassword says * PREAUTH
   std::vector<std::string> checkpassword, backend;  // program (absolute) and arguments; empty: none
   std::string connect;                              // instead of `backend`: address, or path of a socket
   int proxy_protocol = 0;                           // version of its header on `connect`; 0: none
@@ -67,8 +68,9 @@ struct Service {
   BackendLimits backend_limits;
   bool no_new_privs = true;                                      // for the backend
   std::vector<std::pair<std::string, std::string>> environment;  // added to the backend's
-  std::vector<std::string> capabilities;                         // lines of CAPA besides postern's own, before login
-  Place place;                                                   // of the header
+  // Besides postern's own, before the login: lines of POP3's CAPA, words of IMAP's CAPABILITY.
+  std::vector<std::string> capabilities;
+  Place place;  // of the header
   Place checkpassword_place, backend_place, connect_place;
 };
 

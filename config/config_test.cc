@@ -281,10 +281,10 @@ TEST(ParseTest, HintsNameKeysThatAreKnown) {
 }
 
 TEST(ParseTest, ReportsAllErrorsInTheOrderOfTheFile) {
-  Follow({{"[service.s]\nprotocol = 'imap'\nlisten = ['x']\n[roles]\nuidbase = 1\n[limits]\nsessions = 0\n",
+  Follow({{"[service.s]\nprotocol = 'smtp'\nlisten = ['x']\n[roles]\nuidbase = 1\n[limits]\nsessions = 0\n",
            ":1:1: [service.s] has no certificate\n:1:1: [service.s] has no key\n"
            ":1:1: [service.s] has no checkpassword\n:1:1: [service.s] has no backend\n"
-           ":2:12: protocol must be \"pop3\" (there is no other yet), not \"imap\"\n"
+           ":2:12: protocol must be \"pop3\" or \"imap\", not \"smtp\"\n"
            ":3:11: listen: \"x\" is not an address such as \"192.0.2.1:110\" or \"[2001:db8::1]:110\"\n"
            ":5:1: unknown key \"uidbase\" in [roles]; did you mean \"uid_base\"?\n"
            ":7:12: sessions must be a whole number from 1 to 100000, not 0"}});

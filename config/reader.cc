@@ -74,8 +74,7 @@ bool Reader::Choice(absl::string_view key, absl::Span<const absl::string_view> c
   const Value* found = Find(key);
   if (found == nullptr) return true;
   if (found->kind != Kind::kString || std::find(choices.begin(), choices.end(), found->text) == choices.end()) {
-    std::string wanted = absl::StrCat("\"", absl::StrJoin(choices, "\" or \""), "\"");
-    if (choices.size() == 1) wanted += " (there is no other yet)";
+    const std::string wanted = absl::StrCat("\"", absl::StrJoin(choices, "\" or \""), "\"");
     return Mismatch(key, wanted, *found);
   }
   *value = found->text;

@@ -20,10 +20,13 @@ constexpr size_t kCommandWordsMax = 64;
 constexpr size_t kGroupsMax = 16;
 constexpr size_t kCertificatesMax = 16;
 constexpr size_t kCapabilitiesMax = 12;
+constexpr size_t kImapCapabilitiesMax = 64;
+constexpr size_t kImapCapabilityOctetsMax = 64;
 constexpr size_t kCapabilityOctetsMax = 510;  // a line of CAPA without CRLF: RFC 2449 §4
 
-constexpr absl::string_view kProtocols[] = {"pop3"};
+constexpr absl::string_view kProtocols[] = {"pop3", "imap"};
 constexpr absl::string_view kLogins[] = {"checkpassword", "backend"};
+constexpr absl::string_view kGreetings[] = {"tag", "preauth"};
 constexpr absl::string_view kPlaintext[] = {"refuse", "allow"};
 constexpr absl::string_view kProxyProtocols[] = {"v1", "v2"};
 
@@ -36,8 +39,8 @@ constexpr Reader::Range kNice = {0, 19};  // setpriority(2): less would be more 
 
 // What the launcher and checkpassword put into the backend's environment; two sources for one name would hide one of
 // them.
-constexpr absl::string_view kOwnVariables[] = {"PROTO",         "USER",     "HOME",    "SHELL",
-                                               "AUTHENTICATED", "AUTHADDR", "POP3_TLS"};
+constexpr absl::string_view kOwnVariables[] = {"PROTO",    "USER",     "HOME",     "SHELL",       "AUTHENTICATED",
+                                               "AUTHADDR", "POP3_TLS", "IMAP_TLS", "IMAPLOGINTAG"};
 constexpr absl::string_view kOwnVariablePrefixes[] = {"TCP", "SSL_"};
 
 // These depend on the state of the session (RFC 2595 §4: STLS only before TLS) or on what the broker does itself. Where
@@ -47,6 +50,9 @@ constexpr absl::string_view kOwnWithLoginByBackend[] = {"STLS", "USER"};
 // RFC 6856 §2.1 and §3: commands for before the login, when the broker has the client and no backend runs that could
 // obey them. Inside TLS a backend that does the login announces them itself.
 constexpr absl::string_view kBeforeLogin[] = {"UTF8", "LANG"};
+
+// RFC 2595 §3.1 and §3.2, RFC 4959, RFC 2221.
+constexpr absl::string_view kOwnImapCapabilities[] = {"STARTTLS", "LOGINDISABLED", "SASL-IR", "LOGIN-REFERRALS"};
 
 template <typename Words>
 bool Contains(const Words& words, absl::string_view word) {
@@ -64,8 +70,9 @@ bool IsVariableName(absl::string_view name) {
          std::all_of(name.begin(), name.end(), [](unsigned char c) { return absl::ascii_isalnum(c) || c == '_'; });
 }
 
-bool IsOwnCapability(absl::string_view tag, Login login) {
-  return login == Login::kBackend ? Contains(kOwnWithLoginByBackend, tag) : Contains(kOwnCapabilities, tag);
+bool IsOwnCapability(absl::string_view tag, const Service& service) {
+  if (service.protocol == "imap") return Contains(kOwnImapCapabilities, tag) || absl::StartsWith(tag, "AUTH=");
+  return service.login == Login::kBackend ? Contains(kOwnWithLoginByBackend, tag) : Contains(kOwnCapabilities, tag);
 }
 
 bool IsOwnVariable(absl::string_view name) {
@@ -84,6 +91,13 @@ bool IsCapability(absl::string_view line) {
          std::all_of(words.begin(), words.end(), [](absl::string_view word) {
            return !word.empty() && std::all_of(word.begin(), word.end(), absl::ascii_isgraph);
          });
+}
+
+// An atom (RFC 3501 §9).
+bool IsImapCapability(absl::string_view word) {
+  return !word.empty() && word.size() <= kImapCapabilityOctetsMax &&
+         std::all_of(word.begin(), word.end(), absl::ascii_isgraph) &&
+         word.find_first_of("(){%*\"\\]") == absl::string_view::npos;
 }
 
 absl::string_view CapabilityTag(absl::string_view line) { return line.substr(0, line.find(' ')); }
@@ -131,31 +145,41 @@ void ReadEnvironment(Reader& reader, Service& service, Errors& errors) {
   }
 }
 
+// "" if it may be in the list.
+std::string CapabilityProblem(absl::string_view line, const Service& service) {
+  const bool imap = service.protocol == "imap";
+  const absl::string_view tag = CapabilityTag(line);
+  if (imap && !IsImapCapability(line))
+    return absl::StrCat(Quote(line), " is not an atom (RFC 3501, section 9) of at most ", kImapCapabilityOctetsMax,
+                        " octets");
+  if (!imap && !IsCapability(line))
+    return absl::StrCat(Quote(line),
+                        " is not a tag of A-Z, 0-9 and -, then words of printable ASCII, each behind one space");
+  if (IsOwnCapability(tag, service)) return absl::StrCat("whether ", tag, " is announced is decided by postern itself");
+  if (!imap && Contains(kBeforeLogin, tag))
+    return absl::StrCat(tag, " is a command for before the login, when no backend runs yet that could obey it");
+  return "";
+}
+
 void ReadCapabilities(Reader& reader, Service& service, Errors& errors) {
   std::vector<Reader::Text> lines;
   Place place;
   reader.Strings("capabilities", &lines, &place);
-  if (lines.size() > kCapabilitiesMax)
-    errors.Add(place, absl::StrCat("capabilities must have at most ", kCapabilitiesMax, " elements"));
+  const size_t most = service.protocol == "imap" ? kImapCapabilitiesMax : kCapabilitiesMax;
+  if (lines.size() > most) errors.Add(place, absl::StrCat("capabilities must have at most ", most, " elements"));
   std::vector<absl::string_view> tags;
   for (const Reader::Text& line : lines) {
     const absl::string_view tag = CapabilityTag(line.text);
-    if (!IsCapability(line.text))
-      errors.Add(line.place, absl::StrCat("capabilities: ", Quote(line.text),
-                                          " is not a tag of A-Z, 0-9 and -, then words of printable ASCII, each behind "
-                                          "one space"));
-    else if (IsOwnCapability(tag, service.login))
-      errors.Add(line.place, absl::StrCat("capabilities: whether ", tag, " is announced is decided by postern itself"));
-    else if (Contains(kBeforeLogin, tag))
-      errors.Add(line.place, absl::StrCat("capabilities: ", tag,
-                                          " is a command for before the login, when no backend runs yet that could "
-                                          "obey it"));
-    else if (Contains(tags, tag))
-      errors.Add(line.place, absl::StrCat("capabilities: ", tag, " is given twice"));
-    else
+    std::string problem = CapabilityProblem(line.text, service);
+    if (problem.empty() && Contains(tags, tag)) problem = absl::StrCat(tag, " is given twice");
+    if (problem.empty())
       service.capabilities.push_back(line.text);
+    else
+      errors.Add(line.place, absl::StrCat("capabilities: ", problem));
     tags.push_back(tag);
   }
+  if (service.protocol == "imap" && !lines.empty() && !Contains(tags, "IMAP4rev1") && !Contains(tags, "IMAP4rev2"))
+    errors.Add(place, "capabilities must name IMAP4rev1 or IMAP4rev2 (RFC 3501, section 6.1.1)");
 }
 
 // False: the key is missing or wrong.
@@ -253,6 +277,9 @@ void ReportIdle(const Value& table, bool login_good, const Service& service, Err
     if (entry.key == "checkpassword")
       report(entry, service.login == Login::kBackend, "has no use with login = \"backend\", which asks the backend");
     if (entry.key == "connect") report(entry, by_checkpassword, "needs login = \"backend\"");
+    if (entry.key == "greeting") report(entry, service.protocol == "pop3", "is a matter of protocol = \"imap\"");
+    if (entry.key == "greeting")
+      report(entry, login_good && service.login == Login::kBackend, "has no use with login = \"backend\"");
     if (entry.key == "proxy_protocol") report(entry, !connects, "has no use without connect");
     for (absl::string_view key : {"backend", "user", "groups", "environment", "backend_limits", "no_new_privs"})
       if (entry.key == key) report(entry, connects, "has no use with connect, where nothing is started");
@@ -294,6 +321,9 @@ Service ReadService(const Entry& entry, absl::string_view directory, absl::Span<
   service.plaintext = plaintext == "allow" ? Plaintext::kAllow : Plaintext::kRefuse;
   const bool login_good = reader.Choice("login", kLogins, &login);
   service.login = login == "backend" ? Login::kBackend : Login::kCheckpassword;
+  std::string greeting;
+  reader.Choice("greeting", kGreetings, &greeting);
+  service.preauth_greeting = greeting == "preauth";
   ReadCommand(reader, "checkpassword", &service.checkpassword, &service.checkpassword_place, errors);
   ReadCommand(reader, "backend", &service.backend, &service.backend_place, errors);
   ReadConnect(reader, service, errors);

@@ -16,7 +16,7 @@ TEST(ServiceTest, NamesWhatAServiceLacks) {
        ":2:1: [service.s] has no checkpassword\n:2:1: [service.s] has no backend\n"
        ":2:1: [service.s] has no listen and no listen_tls"},
       {"[service.s]\nprotocol=1\nlisten=1\ncertificate=1\nkey=1\ncheckpassword=1\nbackend=1\n",
-       ":2:10: protocol must be \"pop3\" (there is no other yet), not 1\n"
+       ":2:10: protocol must be \"pop3\" or \"imap\", not 1\n"
        ":3:8: listen must be an array of strings, not 1\n"
        ":4:13: certificate must be a string or an array of strings, not 1\n"
        ":5:5: key must be a string or an array of strings, not 1\n"
@@ -288,6 +288,32 @@ TEST(ServiceTest, ABackendThatLogsInBearsOutItsCapabilities) {
       {absl::StrReplaceAll(capability("'SASL PLAIN'"),
                            {{"login = 'backend'\n", ""}, {"['/b']\n", "['/b']\nlogin = 'backend'\n"}}),
        ""},
+  });
+}
+
+TEST(ServiceTest, ReadsImap) {
+  const auto imap = [](absl::string_view more) { return absl::StrReplaceAll(Minimal(more), {{"'pop3'", "'imap'"}}); };
+  const auto config = Parse(kPath, imap("capabilities=['IMAP4rev1','THREAD=REFERENCES']\ngreeting='preauth'\n"));
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->services[0].protocol, "imap");
+  EXPECT_TRUE(config->services[0].preauth_greeting);
+  EXPECT_EQ(config->services[0].capabilities, std::vector<std::string>({"IMAP4rev1", "THREAD=REFERENCES"}));
+  EXPECT_FALSE(Parse(kPath, imap("greeting='tag'\n"))->services[0].preauth_greeting);
+  Follow({
+      {Minimal("greeting='tag'\n"), ":8:1: greeting is a matter of protocol = \"imap\""},
+      {imap("greeting='ok'\n"), ":8:10: greeting must be \"tag\" or \"preauth\", not \"ok\""},
+      {imap("capabilities=['IDLE']\n"),
+       ":8:14: capabilities must name IMAP4rev1 or IMAP4rev2 (RFC 3501, section 6.1.1)"},
+      {imap("capabilities=['IMAP4rev1', 'STARTTLS']\n"),
+       ":8:28: capabilities: whether STARTTLS is announced is decided by postern itself"},
+      {imap("capabilities=['IMAP4rev1', 'AUTH=PLAIN']\n"),
+       ":8:28: capabilities: whether AUTH=PLAIN is announced is decided by postern itself"},
+      {imap("capabilities=['IMAP4rev1', 'SORT DISPLAY']\n"),
+       ":8:28: capabilities: \"SORT DISPLAY\" is not an atom (RFC 3501, section 9) of at most 64 octets"},
+      {imap("capabilities=['IMAP4rev1', 'A]']\n"),
+       ":8:28: capabilities: \"A]\" is not an atom (RFC 3501, section 9) of at most 64 octets"},
+      {imap("capabilities=['IMAP4rev1', 'IDLE', 'IDLE']\n"), ":8:36: capabilities: IDLE is given twice"},
+      {imap("environment={ IMAPLOGINTAG = 'a' }\n"), ":8:15: environment: IMAPLOGINTAG is set by postern itself"},
   });
 }
 

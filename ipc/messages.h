@@ -167,8 +167,8 @@ struct LoginResult {
 struct Stream {
   static constexpr Type kType = Type::kStream;
   static constexpr size_t kFds = 1;
-  uint32_t unused = 0;
-  bool Valid() const { return true; }
+  Text<62> tag;  // of an IMAP login, which the backend answers; the client chose it (RFC 3501 §2.2.1)
+  bool Valid() const { return tag.Valid(); }
 };
 
 // login = "backend": start the backend, which does the login itself. Descriptor: the stream that becomes its 0 and 1.

@@ -47,8 +47,8 @@ absl::StatusOr<UniqueFd> LaunchLine::TakeBackendSocket(const Deadline& deadline)
 }
 
 absl::StatusOr<LoginOutcome> LaunchLine::LogIn(const std::string& user, const std::string& password,
-                                               const ipc::TlsFacts& facts, const UniqueFd& stream,
-                                               const Deadline& deadline) {
+                                               absl::string_view tag, const ipc::TlsFacts& facts,
+                                               const UniqueFd& stream, const Deadline& deadline) {
   {
     ASSIGN_OR_RETURN(const UniqueFd credentials, CredentialsPipe(user, password));
     RETURN_IF_ERROR(channel_.Send(ipc::Login{facts}, {credentials.get()}));
@@ -56,7 +56,7 @@ absl::StatusOr<LoginOutcome> LaunchLine::LogIn(const std::string& user, const st
   RETURN_IF_ERROR(role::Wait(channel_.fd(), POLLIN, control_, deadline));
   ASSIGN_OR_RETURN(const auto result, channel_.Receive<ipc::LoginResult>());
   if (result.body.outcome != LoginOutcome::kAccepted) return result.body.outcome;
-  RETURN_IF_ERROR(channel_.Send(ipc::Stream{}, {stream.get()}));
+  RETURN_IF_ERROR(channel_.Send(ipc::Stream{decltype(ipc::Stream::tag)::From(tag)}, {stream.get()}));
   ASSIGN_OR_RETURN(const int error, AwaitStarted(deadline));
   return error == 0 ? LoginOutcome::kAccepted : LoginOutcome::kTemporary;
 }

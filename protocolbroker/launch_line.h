@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "base/deadline.h"
 #include "base/unique_fd.h"
 #include "ipc/channel.h"
@@ -22,8 +23,9 @@ class LaunchLine {
   absl::StatusOr<base::UniqueFd> TakeBackendSocket(const base::Deadline& deadline);
 
   // By checkpassword, in two phases (docs/processes.md). `stream` becomes the backend's and answers the client; it
-  // stays the caller's too, and is his alone as long as the outcome is not kAccepted.
-  absl::StatusOr<ipc::LoginOutcome> LogIn(const std::string& user, const std::string& password,
+  // stays the caller's too, and is his alone as long as the outcome is not kAccepted. `tag`: of the login, for a
+  // backend that speaks IMAP; may be empty.
+  absl::StatusOr<ipc::LoginOutcome> LogIn(const std::string& user, const std::string& password, absl::string_view tag,
                                           const ipc::TlsFacts& facts, const base::UniqueFd& stream,
                                           const base::Deadline& deadline);
   // Starts a backend that does the login itself; `stream` becomes its 0 and 1. The errno, 0 if it runs.

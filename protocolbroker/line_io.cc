@@ -17,18 +17,22 @@ namespace {
 
 constexpr size_t kPeekOctets = 1024;
 
+// What recv(2) has said. Ok with less than 0: nothing is there yet.
+absl::Status Received(ssize_t octets) {
+  if (octets == 0) return absl::OutOfRangeError("end of file");
+  if (octets > 0 || errno == EAGAIN || errno == EINTR) return absl::OkStatus();
+  if (errno == ECONNRESET || errno == ETIMEDOUT) return absl::OutOfRangeError(strerror(errno));
+  return absl::ErrnoToStatus(errno, "recv");
+}
+
 // Moves the octets up to the LF, or all there are if there is none, from the stream to `line`. All of them even then: a
 // peek that is left lying makes poll(2) return at once for ever.
 absl::Status TakeSome(int stream, size_t octets_max, std::string* line) {
   char buffer[kPeekOctets];
   const size_t want = std::min(sizeof buffer, octets_max - line->size());
   const ssize_t peeked = recv(stream, buffer, want, MSG_PEEK | MSG_DONTWAIT);
-  if (peeked == 0) return absl::OutOfRangeError("end of file");
-  if (peeked < 0) {
-    if (errno == EAGAIN || errno == EINTR) return absl::OkStatus();
-    if (errno == ECONNRESET || errno == ETIMEDOUT) return absl::OutOfRangeError(strerror(errno));
-    return absl::ErrnoToStatus(errno, "recv");
-  }
+  RETURN_IF_ERROR(Received(peeked));
+  if (peeked < 0) return absl::OkStatus();
   const void* lf = memchr(buffer, '\n', static_cast<size_t>(peeked));
   const size_t take =
       lf == nullptr ? static_cast<size_t>(peeked) : static_cast<size_t>(static_cast<const char*>(lf) - buffer) + 1;
@@ -59,6 +63,28 @@ absl::StatusOr<Line> ReadLine(int stream, size_t octets_max, int control, const 
       return line;
     }
   }
+}
+
+absl::StatusOr<std::string> ReadOctets(int stream, size_t octets, int control, const base::Deadline& deadline) {
+  std::string text;
+  text.reserve(octets);  // as for a line
+  while (text.size() < octets) {
+    RETURN_IF_ERROR(role::Wait(stream, POLLIN, control, deadline));
+    char buffer[kPeekOctets];
+    const ssize_t taken = recv(stream, buffer, std::min(sizeof buffer, octets - text.size()), MSG_DONTWAIT);
+    RETURN_IF_ERROR(Received(taken));
+    if (taken > 0) text.append(buffer, static_cast<size_t>(taken));
+    explicit_bzero(buffer, sizeof buffer);
+  }
+  return text;
+}
+
+absl::Status Drop(int stream, size_t octets, int control, const base::Deadline& deadline) {
+  while (octets > 0) {
+    ASSIGN_OR_RETURN(const std::string dropped, ReadOctets(stream, std::min(octets, kPeekOctets), control, deadline));
+    octets -= dropped.size();
+  }
+  return absl::OkStatus();
 }
 
 bool MoreBuffered(int stream) {

@@ -22,6 +22,10 @@ struct Line {
 // OutOfRange: end of file, with or without a begun line. DeadlineExceeded and Cancelled as role::Wait().
 absl::StatusOr<Line> ReadLine(int stream, size_t octets_max, int control, const base::Deadline& deadline);
 
+// Takes exactly so many octets off the stream; Drop() takes them and keeps none. Errors as ReadLine().
+absl::StatusOr<std::string> ReadOctets(int stream, size_t octets, int control, const base::Deadline& deadline);
+absl::Status Drop(int stream, size_t octets, int control, const base::Deadline& deadline);
+
 // Whether the peer has sent octets that nobody has taken yet. Takes none.
 bool MoreBuffered(int stream);
 

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "ipc/channel.h"
-#include "protocolbroker/pop3_dialogue.h"
+#include "protocolbroker/dialogue.h"
 #include "role/role.h"
 #include "role/zygote.h"
 
@@ -45,24 +45,30 @@ absl::StatusOr<Config> ReadConfig(const role::Options& options) {
       Listener& listener = config.listeners.back();
       if (option.second == "backend") listener.login = Login::kBackend;
       if (option.second == "connect") listener.login = Login::kConnect;
-      listener.pop3.backend_login = listener.login != Login::kCheckpassword;
+      listener.settings.backend_login = listener.login != Login::kCheckpassword;
+    } else if (name == "protocol") {
+      if (option.second == "imap") config.listeners.back().protocol = Protocol::kImap;
+    } else if (name == "greeting") {
+      config.listeners.back().preauth_greeting = option.second == "preauth";
     } else if (name == "tls") {
-      config.listeners.back().pop3.implicit_tls = option.second == "implicit";
+      config.listeners.back().settings.implicit_tls = option.second == "implicit";
     } else if (name == "plaintext") {
-      config.listeners.back().pop3.allow_plaintext_login = option.second == "allow";
+      config.listeners.back().settings.allow_plaintext_login = option.second == "allow";
     } else if (name == "capability") {
-      config.listeners.back().pop3.capabilities.push_back(option.second);
+      config.listeners.back().settings.capabilities.push_back(option.second);
     }
   }
   // An administrator who says what a backend can do says that it does not do so itself.
-  for (Listener& listener : config.listeners) listener.answers_capa = !listener.pop3.capabilities.empty();
+  for (Listener& listener : config.listeners)
+    listener.answers_capa = listener.protocol == Protocol::kPop3 && !listener.settings.capabilities.empty();
   return config;
 }
 
 absl::Status Run(int argc, char** argv) {
-  ASSIGN_OR_RETURN(role::Start start, role::Begin(argc, argv,
-                                                  {"login-seconds", "handshake-seconds", "idle-seconds", "sessions",
-                                                   "listener", "login", "tls", "plaintext", "capability"}));
+  ASSIGN_OR_RETURN(role::Start start,
+                   role::Begin(argc, argv,
+                               {"login-seconds", "handshake-seconds", "idle-seconds", "sessions", "listener",
+                                "protocol", "login", "greeting", "tls", "plaintext", "capability"}));
   ASSIGN_OR_RETURN(const Config config, ReadConfig(start.options));
   const ipc::Channel<Role::kProtocolBroker, Role::kSupervisor> supervisor(std::move(start.control));
   ipc::Channel<Role::kProtocolBroker, Role::kAcceptor> acceptor(start.fds.Take("acceptor"));
@@ -96,7 +102,7 @@ absl::Status Run(int argc, char** argv) {
       RETURN_IF_ERROR(worker_seal.Apply());
       acceptor.Close();
       base::SetTitle(absl::StrFormat("protocolbroker: session %08x", session.session));
-      return ServePop3(listener, config.limits, std::move(client), tls, supervisor.fd());
+      return Serve(listener, config.limits, std::move(client), tls, supervisor.fd());
     });
   });
 }

@@ -6,7 +6,6 @@
 
 #include <cerrno>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "protocolbroker/line_io.h"
@@ -15,7 +14,6 @@
 namespace postern::protocolbroker {
 namespace {
 
-constexpr size_t kGreetingOctetsMax = 512;  // RFC 1939 §3
 constexpr size_t kPieceOctets = 16384;
 
 class Relay {
@@ -121,11 +119,6 @@ class Relay {
 };
 
 }  // namespace
-
-absl::StatusOr<std::string> TakeGreeting(int backend, int control, const base::Deadline& deadline) {
-  ASSIGN_OR_RETURN(const Line line, ReadLine(backend, kGreetingOctetsMax, control, deadline));
-  return absl::StartsWith(line.text, "+OK") ? std::string() : line.text;
-}
 
 absl::Status RelayPop3(const RelayEnds& ends, pop3::Passthrough& passthrough, std::string& line,
                        const base::Deadline& login, absl::Duration idle) {

@@ -4,8 +4,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/deadline.h"
 #include "protocolbroker/pop3/passthrough.h"
@@ -16,9 +14,6 @@ namespace postern::protocolbroker {
 struct RelayEnds {
   int client, backend, control;
 };
-
-// Takes the greeting of a backend off the stream. Its line if it is not "+OK", "" if it is. Errors as ReadLine().
-absl::StatusOr<std::string> TakeGreeting(int backend, int control, const base::Deadline& deadline);
 
 // A session in clear text with a backend that does the login itself, one command at a time. `line` is the one that has
 // been read already, and is wiped once the backend has it. `login` is when the time for the login is over; afterwards a

@@ -51,7 +51,9 @@ Options BrokerOptions(const Config& config) {
     for (const Listener& listener : config.services[i].listeners) {
       const Service& service = config.services[i];
       options.push_back(absl::StrCat("--listener=", i));
+      options.push_back(absl::StrCat("--protocol=", service.protocol));
       options.push_back(LoginOption(service));
+      options.push_back(service.preauth_greeting ? "--greeting=preauth" : "--greeting=tag");
       options.push_back(listener.implicit_tls ? "--tls=implicit" : "--tls=starttls");
       options.push_back(service.plaintext == config::Plaintext::kAllow ? "--plaintext=allow" : "--plaintext=refuse");
       for (const std::string& capability : service.capabilities)
@@ -143,6 +145,9 @@ Options LauncherOptions(const Config& config, std::vector<std::string>* errors) 
       options.push_back(absl::StrCat("--connect=", service.connect));
       options.push_back(absl::StrCat("--proxy-protocol=", service.proxy_protocol));
     }
+    // What was announced before the login is to be true after it.
+    if (service.protocol == "imap" && !service.capabilities.empty())
+      options.push_back(absl::StrCat("--environment=IMAP_CAPABILITY=", absl::StrJoin(service.capabilities, " ")));
     for (const auto& [name, value] : service.environment)
       options.push_back(absl::StrCat("--environment=", name, "=", value));
   }

@@ -31,36 +31,19 @@ bool IsSasl(absl::string_view capability) { return capability.substr(0, capabili
 
 }  // namespace
 
-Machine::~Machine() { Forget(); }
-
-// A worker lives as long as one session, but a core or a bug should not find in it what is no longer needed.
-void Machine::Forget() {
-  for (std::string* secret : {&user_, &password_, &login_line_}) sasl::Clear(*secret);
-  sasl_.Forget();
-}
-
-size_t Machine::line_octets_max() const { return state_ == State::kSasl ? sasl::kAnswerOctetsMax : kCommandOctetsMax; }
-
-Step Machine::Stay(absl::string_view reply) { return Become(state_, Act::kNone, reply); }
-
-Step Machine::Close(absl::string_view reply, const char* why) {
-  Step step = Become(State::kClosed, Act::kClose, reply);
-  step.why = why;
-  return step;
-}
-
-Step Machine::Become(State next, Act act, absl::string_view reply) {
-  state_ = next;
-  return {next, act, reply.empty() ? "" : absl::StrCat(reply, "\r\n")};
+Input Machine::input() const {
+  return {Input::Kind::kLine, state_ == State::kSasl ? sasl::kAnswerOctetsMax : kCommandOctetsMax};
 }
 
 Step Machine::OnConnect() {
   return Become(settings_.implicit_tls ? State::kSecured : State::kPlain, Act::kNone, "+OK POP3 ready");
 }
 
-Step Machine::OnTls() {
-  Forget();
-  return Become(State::kSecured, Act::kNone, "");
+std::string Machine::Refusal(absl::string_view backend_line) const {
+  if (absl::StartsWith(backend_line, "+OK")) return "";
+  // Whatever else it is, it is not in the protocol's terms and might be taken for consent.
+  if (!absl::StartsWith(backend_line, "-ERR")) return "-ERR the mail server is not available, try again later";
+  return std::string(backend_line);
 }
 
 // "-ERR [CODE] text"; without the code where it would be taken for text (RFC 2449 §8).
@@ -122,7 +105,7 @@ Step Machine::OnCapa() {
     if (LoginAllowed()) absl::StrAppend(&reply, "SASL ", sasl::kMechanisms, "\r\n");
   }
   if (LoginAllowed()) absl::StrAppend(&reply, "USER\r\n");
-  if (state_ == State::kPlain && !settings_.implicit_tls) absl::StrAppend(&reply, "STLS\r\n");
+  if (StartTlsOffered()) absl::StrAppend(&reply, "STLS\r\n");
   return Stay(absl::StrCat(reply, "."));
 }
 
@@ -132,7 +115,7 @@ std::string Machine::BackendCapabilities() const {
 }
 
 Step Machine::OnStls(bool has_argument, bool more_buffered) {
-  if (state_ != State::kPlain) return Stay("-ERR TLS is already active");
+  if (!StartTlsOffered()) return Stay("-ERR TLS is already active");
   if (has_argument) return Stay("-ERR STLS takes no argument");
   // Octets behind STLS came in clear text. Obeyed after the handshake, they would let anyone on the path speak as the
   // client (the CVE-2011-0411 class), so the session ends here.
@@ -152,7 +135,7 @@ Step Machine::OnPass(absl::string_view password, absl::string_view line) {
   if (user_.empty()) return Stay("-ERR USER first");
   if (password.empty()) return Stay("-ERR PASS needs a password");
   if (settings_.backend_login) return LogInByBackend(line);
-  return LogIn(user_, password);
+  return TryLogin(user_, password);
 }
 
 // RFC 5034 §4: AUTH mechanism [initial-response].
@@ -174,28 +157,20 @@ Step Machine::OnSasl(sasl::Result result) {
   switch (result) {
     case sasl::Result::kChallenge:
       return Become(State::kSasl, Act::kNone, absl::StrCat("+ ", sasl_.challenge()));
+    case sasl::Result::kMalformed:
     case sasl::Result::kFailed:
       return Become(before_login_, Act::kNone, absl::StrCat("-ERR ", sasl_.error()));
     case sasl::Result::kDone:
       break;
   }
   state_ = before_login_;
-  return LogIn(sasl_.user(), sasl_.password());
+  return TryLogin(sasl_.user(), sasl_.password());
 }
 
-Step Machine::LogIn(absl::string_view user, absl::string_view password) {
+Step Machine::TryLogin(absl::string_view user, absl::string_view password) {
   if (const char* refusal = sasl::Refusal(user, password); refusal != nullptr)
     return Stay(absl::StrCat("-ERR ", refusal));
-  user_.assign(user.data(), user.size());  // which may be user_ itself: assign() allows that
-  password_.assign(password.data(), password.size());
-  sasl_.Forget();
-  before_login_ = state_;
-  return Become(State::kAwaitLogin, Act::kLogin, "");
-}
-
-Step Machine::LogInByBackend(absl::string_view line) {
-  login_line_.assign(line.data(), line.size());
-  return Become(State::kAwaitLogin, Act::kBackendLogin, "");
+  return LogIn(user, password);
 }
 
 }  // namespace postern::protocolbroker::pop3

@@ -219,7 +219,7 @@ TEST(Pop3MachineTest, CredentialsThatNoCheckpasswordTakesAreNotTried) {
   for (const auto& [password, act] : {std::pair(most, Act::kLogin), std::pair(most + "x", Act::kNone)}) {
     machine.OnLine("AUTH LOGIN dQ==", kCrLf, false);
     const std::string answer = absl::Base64Escape(password);
-    EXPECT_LE(answer.size() + 2, machine.line_octets_max());
+    EXPECT_LE(answer.size() + 2, machine.input().octets);
     const Step step = machine.OnLine(answer, kCrLf, false);
     EXPECT_EQ(step.act, act);
     EXPECT_EQ(step.reply, act == Act::kLogin ? "" : "-ERR user name and password are too long to be tried\r\n");
@@ -230,9 +230,9 @@ TEST(Pop3MachineTest, CredentialsThatNoCheckpasswordTakesAreNotTried) {
 TEST(Pop3MachineTest, AnAnswerMayBeLongerThanACommand) {
   Machine machine(kImplicit);
   machine.OnConnect();
-  EXPECT_EQ(machine.line_octets_max(), kCommandOctetsMax);
+  EXPECT_EQ(machine.input().octets, kCommandOctetsMax);
   machine.OnLine("AUTH PLAIN", kCrLf, false);
-  EXPECT_EQ(machine.line_octets_max(), sasl::kAnswerOctetsMax);
+  EXPECT_EQ(machine.input().octets, sasl::kAnswerOctetsMax);
   EXPECT_EQ(machine.OnLine(std::string(1000, 'x'), Ending::kTooLong, true).act, Act::kClose);
 }
 

@@ -57,9 +57,9 @@ Result Exchange::Start(absl::string_view mechanism, std::optional<absl::string_v
 }
 
 Result Exchange::OnAnswer(absl::string_view base64) {
-  if (base64 == "*") return Fail("cancelled");
+  if (base64 == "*") return Fail("cancelled", Result::kMalformed);
   std::string octets;
-  const Result result = Decode(base64, &octets) ? Take(octets) : Fail("not base64");
+  const Result result = Decode(base64, &octets) ? Take(octets) : Fail("not base64", Result::kMalformed);
   Clear(octets);
   return result;
 }
@@ -100,10 +100,10 @@ Result Exchange::Finish() {
   return refusal == nullptr ? Result::kDone : Fail(refusal);
 }
 
-Result Exchange::Fail(const char* error) {
+Result Exchange::Fail(const char* error, Result result) {
   Forget();
   error_ = error;
-  return Result::kFailed;
+  return result;
 }
 
 }  // namespace postern::protocolbroker::sasl

@@ -30,6 +30,7 @@ void Clear(std::string& secret);
 enum class Result {
   kChallenge,  // send challenge(), wait for an answer
   kDone,       // user() and password()
+  kMalformed,  // error(): the client has cancelled, or its answer is not base64
   kFailed,     // error()
 };
 
@@ -40,7 +41,7 @@ class Exchange {
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
-  // `initial` is the initial response, base64, "=" for an empty one (RFC 4954 §4, RFC 5034 §4).
+  // `initial` is the initial response, base64, "=" for an empty one (RFC 4954 §4, RFC 4959 §3, RFC 5034 §4).
   Result Start(absl::string_view mechanism, std::optional<absl::string_view> initial);
   // The answer to a challenge, base64; "*" cancels.
   Result OnAnswer(absl::string_view base64);
@@ -58,7 +59,7 @@ class Exchange {
   Result TakePlain(absl::string_view octets);
   Result Ask(Step step, absl::string_view challenge);
   Result Finish();
-  Result Fail(const char* error);
+  Result Fail(const char* error, Result result = Result::kFailed);
 
   Step step_ = Step::kPlain;
   std::string challenge_, user_, password_;

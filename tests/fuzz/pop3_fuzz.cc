@@ -13,8 +13,9 @@
 
 namespace {
 
-using postern::protocolbroker::Ending;
-using namespace postern::protocolbroker::pop3;  // NOLINT: a test
+using namespace postern::protocolbroker;  // NOLINT: a test
+using postern::protocolbroker::pop3::kCommandOctetsMax;
+using postern::protocolbroker::pop3::Machine;
 
 void Check(bool condition) {
   if (!condition) abort();
@@ -44,7 +45,7 @@ void CheckStep(const Machine& machine, const Step& step, const Settings& setting
   Check((step.act == Act::kClose) == (step.next == State::kClosed));
   Check((step.next == State::kSasl) == absl::StartsWith(step.reply, "+ "));
   Check((step.next == State::kAwaitLogin) == (step.act == Act::kLogin || step.act == Act::kBackendLogin));
-  Check(machine.line_octets_max() == kCommandOctetsMax || step.next == State::kSasl);
+  Check(machine.input().octets == kCommandOctetsMax || step.next == State::kSasl);
   if (settings.backend_login) Check(step.next != State::kSasl && !absl::StrContains(step.reply, "["));
   if (step.act == Act::kLogin) CheckCredentials(machine);
   if (step.act == Act::kBackendLogin) CheckLoginLine(machine);
@@ -61,7 +62,7 @@ void CheckCapabilities(const std::string& reply, bool login_allowed, bool tls, c
 }
 
 // As ReadLine() would.
-struct Input {
+struct Stream {
   absl::string_view octets;
 
   bool Take(size_t octets_max, absl::string_view* line, Ending* ending) {
@@ -76,13 +77,13 @@ struct Input {
   }
 };
 
-void Run(Input input, const Settings& settings, LoginAnswer answer) {
+void Run(Stream input, const Settings& settings, LoginAnswer answer) {
   Machine machine(settings);
   CheckStep(machine, machine.OnConnect(), settings);
   bool tls = settings.implicit_tls;
   absl::string_view line;
   Ending ending;
-  while (machine.state() != State::kClosed && input.Take(machine.line_octets_max(), &line, &ending)) {
+  while (machine.state() != State::kClosed && input.Take(machine.input().octets, &line, &ending)) {
     const bool login_allowed = tls || settings.allow_plaintext_login, answers = machine.state() == State::kSasl;
     const Step step = machine.OnLine(line, ending, !input.octets.empty());
     CheckStep(machine, step, settings);

@@ -1,5 +1,5 @@
-#ifndef POSTERN_PROTOCOLBROKER_POP3_DIALOGUE_H_
-#define POSTERN_PROTOCOLBROKER_POP3_DIALOGUE_H_
+#ifndef POSTERN_PROTOCOLBROKER_DIALOGUE_H_
+#define POSTERN_PROTOCOLBROKER_DIALOGUE_H_
 
 #include <cstdint>
 
@@ -7,7 +7,7 @@
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
 #include "protocolbroker/launch_line.h"
-#include "protocolbroker/pop3/machine.h"
+#include "protocolbroker/machine.h"
 #include "protocolbroker/tls_side.h"
 
 namespace postern::protocolbroker {
@@ -19,12 +19,17 @@ enum class Login {
   kConnect,        // a backend that listens on a socket
 };
 
+enum class Protocol { kPop3, kImap };
+
 struct Listener {
   uint32_t service = 0;  // index, for the tlsworker
+  Protocol protocol = Protocol::kPop3;
   Login login = Login::kCheckpassword;
-  bool answers_capa =
-      false;  // for a backend that does the login and knows no CAPA: we relay to answer it, inside TLS too
-  pop3::Settings pop3;
+  // POP3, for a backend that does the login and knows no CAPA: we relay to answer it, inside TLS too.
+  bool answers_capa = false;
+  // IMAP, for a program behind checkpassword that greets with PREAUTH: we answer the login for it.
+  bool preauth_greeting = false;
+  Settings settings;
 };
 
 struct Limits {
@@ -46,9 +51,8 @@ struct Client {
 // backend it may stay between the two. `tls` is where to
 // ask for TLS, shared by all workers; `control` hangs up with the supervisor. Logs "dialogue_end" unless a backend
 // took over.
-absl::Status ServePop3(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls,
-                       int control);
+absl::Status Serve(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls, int control);
 
 }  // namespace postern::protocolbroker
 
-#endif  // POSTERN_PROTOCOLBROKER_POP3_DIALOGUE_H_
+#endif  // POSTERN_PROTOCOLBROKER_DIALOGUE_H_

@@ -1,9 +1,10 @@
-#include "protocolbroker/pop3_dialogue.h"
+#include "protocolbroker/dialogue.h"
 
 #include <string.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -11,7 +12,13 @@
 #include "base/deadline.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "protocolbroker/imap/greeting.h"
+#include "protocolbroker/imap/login_watch.h"
+#include "protocolbroker/imap/machine.h"
 #include "protocolbroker/line_io.h"
+#include "protocolbroker/octet_relay.h"
+#include "protocolbroker/pop3/machine.h"
+#include "protocolbroker/pop3/passthrough.h"
 #include "protocolbroker/pop3_relay.h"
 
 namespace postern::protocolbroker {
@@ -20,11 +27,15 @@ namespace {
 using base::Deadline;
 using base::UniqueFd;
 using ipc::LoginOutcome;
-using pop3::Act;
-using pop3::Step;
 
 constexpr absl::Duration kHandshakeGrace = absl::Seconds(2);  // for the fork, beyond the tlsworker's own limit
-constexpr char kNoBackend[] = "-ERR the mail server is not available, try again later";
+constexpr int kGreetingLinesMax = 16;
+constexpr size_t kBackendLineOctetsMax = 8192;  // a greeting of IMAP may list all capabilities
+
+std::unique_ptr<Machine> MakeMachine(const Listener& listener) {
+  if (listener.protocol == Protocol::kImap) return std::make_unique<imap::Machine>(listener.settings);
+  return std::make_unique<pop3::Machine>(listener.settings);
+}
 
 class Dialogue {
  public:
@@ -35,16 +46,14 @@ class Dialogue {
         tls_(tls),
         control_(control),
         deadline_(Deadline::In(limits.login)),
-        machine_(listener.pop3) {}
+        machine_(MakeMachine(listener)) {}
 
   // Ok: a backend has taken over, or `why` says why the session is over.
   absl::Status Serve() {
-    if (listener_.pop3.implicit_tls) RETURN_IF_ERROR(StartTls(false));
-    if (!Over()) RETURN_IF_ERROR(Perform(machine_.OnConnect()));
+    if (listener_.settings.implicit_tls) RETURN_IF_ERROR(StartTls(false));
+    if (!Over()) RETURN_IF_ERROR(Perform(machine_->OnConnect()));
     while (!Over()) {
-      ASSIGN_OR_RETURN(Line line, ReadLine(client_.stream.get(), machine_.line_octets_max(), control_, deadline_));
-      const Step step = machine_.OnLine(line.text, line.ending, MoreBuffered(client_.stream.get()));
-      explicit_bzero(line.text.data(), line.text.size());
+      ASSIGN_OR_RETURN(const Step step, TakeInput());
       RETURN_IF_ERROR(Perform(step));
     }
     return absl::OkStatus();
@@ -54,6 +63,26 @@ class Dialogue {
   const char* why() const { return why_; }
 
  private:
+  // What the machine makes of what the client sends next.
+  absl::StatusOr<Step> TakeInput() {
+    const int stream = client_.stream.get();
+    const Input input = machine_->input();
+    if (input.kind == Input::Kind::kDropped) {
+      RETURN_IF_ERROR(Drop(stream, input.octets, control_, deadline_));
+      return machine_->OnLiteral("");
+    }
+    if (input.kind == Input::Kind::kLiteral) {
+      ASSIGN_OR_RETURN(std::string octets, ReadOctets(stream, input.octets, control_, deadline_));
+      Step step = machine_->OnLiteral(octets);
+      explicit_bzero(octets.data(), octets.size());
+      return step;
+    }
+    ASSIGN_OR_RETURN(Line line, ReadLine(stream, input.octets, control_, deadline_));
+    Step step = machine_->OnLine(line.text, line.ending, MoreBuffered(stream));
+    explicit_bzero(line.text.data(), line.text.size());
+    return step;
+  }
+
   absl::Status Perform(const Step& step) {
     RETURN_IF_ERROR(WriteAll(client_.stream.get(), step.reply, control_, deadline_));
     switch (step.act) {
@@ -61,7 +90,7 @@ class Dialogue {
         return absl::OkStatus();
       case Act::kStartTls:
         RETURN_IF_ERROR(StartTls(true));
-        return Over() ? absl::OkStatus() : Perform(machine_.OnTls());
+        return Over() ? absl::OkStatus() : Perform(machine_->OnTls());
       case Act::kLogin:
         return LogIn();
       case Act::kBackendLogin:
@@ -116,18 +145,15 @@ class Dialogue {
     ends.theirs.Reset();
     if (absl::IsCancelled(error.status())) return error.status();
     if (!error.ok()) base::Event("login_error").AddText("error", error.status().message());
-    if (error.value_or(1) != 0) return std::string(kNoBackend);
+    if (error.value_or(1) != 0) return machine_->Refusal("");
     return greeted ? TakeConsent(ends.ours) : std::string();
   }
 
-  // A line of the backend's. "" if it is +OK; else the line that the client is to be told.
+  // A line of the backend's. "" if it is willing; else the line that the client is to be told.
   absl::StatusOr<std::string> TakeConsent(const UniqueFd& backend) {
-    absl::StatusOr<std::string> line = TakeGreeting(backend.get(), control_, deadline_);
+    const absl::StatusOr<Line> line = ReadLine(backend.get(), kBackendLineOctetsMax, control_, deadline_);
     if (absl::IsCancelled(line.status())) return line.status();
-    if (!line.ok()) return std::string(kNoBackend);
-    // Not in the protocol's terms: it might be taken for consent.
-    if (!line->empty() && !absl::StartsWith(*line, "-ERR")) return std::string(kNoBackend);
-    return line;
+    return machine_->Refusal(line.ok() ? line->text : "");
   }
 
   // Inside TLS the backend speaks with the client itself, through the tlsworker.
@@ -143,7 +169,7 @@ class Dialogue {
     return absl::OkStatus();
   }
 
-  // In clear text, and for a backend that knows no CAPA, we stay between the two until the end.
+  // In clear text, and for a POP3 backend that knows no CAPA, we stay between the two until the end.
   absl::Status RelayBackend() {
     ASSIGN_OR_RETURN(BackendEnds ends, MakeBackendEnds());
     ASSIGN_OR_RETURN(const std::string refusal, ReachBackend(ends, facts_, true));
@@ -154,26 +180,49 @@ class Dialogue {
       tether = std::move(pair.first);
       client_.line.Tether(pair.second);
     }
-    // The client has had its answer to USER.
-    if (!machine_.user().empty()) {
-      const absl::Status said =
-          WriteAll(ends.ours.get(), absl::StrCat("USER ", machine_.user(), "\r\n"), control_, deadline_);
-      if (absl::IsCancelled(said)) return said;
-      // A backend that takes no more may have said why.
-      ASSIGN_OR_RETURN(const std::string refused, TakeConsent(ends.ours));
-      if (!refused.empty()) return CloseWith(refused, "backend");
-    }
-    pop3::Passthrough passthrough(listener_.answers_capa ? machine_.BackendCapabilities() : "");
-    std::string login_line = machine_.login_line();
-    machine_.Forget();  // we stay for the whole session, and a password would
-    const absl::Status status =
-        RelayPop3({client_.stream.get(), ends.ours.get(), control_}, passthrough, login_line, deadline_, limits_.idle);
-    if (absl::IsDeadlineExceeded(status) && passthrough.logged_in()) return absl::AbortedError("idle");
-    if (absl::IsInvalidArgument(status)) return absl::AbortedError(status.message());
-    RETURN_IF_ERROR(status);
+    RETURN_IF_ERROR(listener_.protocol == Protocol::kPop3 ? RelayPop3Login(ends.ours) : RelayImapLogin(ends.ours));
+    if (Over()) return absl::OkStatus();
     why_ = "backend_closed";
     DropBuffered(client_.stream.get());
     return absl::OkStatus();
+  }
+
+  absl::Status RelayPop3Login(const UniqueFd& backend) {
+    // The client has had its answer to USER.
+    if (!machine_->user().empty()) {
+      const absl::Status said =
+          WriteAll(backend.get(), absl::StrCat("USER ", machine_->user(), "\r\n"), control_, deadline_);
+      if (absl::IsCancelled(said)) return said;
+      // A backend that takes no more may have said why.
+      ASSIGN_OR_RETURN(const std::string refused, TakeConsent(backend));
+      if (!refused.empty()) return CloseWith(refused, "backend");
+    }
+    const auto& machine = static_cast<const pop3::Machine&>(*machine_);
+    pop3::Passthrough passthrough(listener_.answers_capa ? machine.BackendCapabilities() : "");
+    std::string login_line = machine_->login_line();
+    machine_->Forget();  // we stay for the whole session, and a password would
+    const absl::Status status =
+        RelayPop3({client_.stream.get(), backend.get(), control_}, passthrough, login_line, deadline_, limits_.idle);
+    if (absl::IsInvalidArgument(status)) return absl::AbortedError(status.message());
+    return IdleOr(status, passthrough.logged_in());
+  }
+
+  // The whole dialogue from the login on, as the backend asks for literals and SASL's answers itself.
+  absl::Status RelayImapLogin(const UniqueFd& backend) {
+    imap::LoginWatch watch;
+    std::string line = absl::StrCat(machine_->login_line(), "\r\n");
+    machine_->Forget();
+    const absl::Status said = WriteAll(backend.get(), line, control_, deadline_);
+    watch.OnClient(line);
+    explicit_bzero(line.data(), line.size());
+    if (absl::IsCancelled(said)) return said;
+    return IdleOr(RelayOctets(client_.stream.get(), backend.get(), control_, watch, deadline_, limits_.idle),
+                  watch.logged_in());
+  }
+
+  // After the login it is not the time for the login that is over.
+  static absl::Status IdleOr(const absl::Status& status, bool logged_in) {
+    return absl::IsDeadlineExceeded(status) && logged_in ? absl::AbortedError("idle") : status;
   }
 
   absl::Status CloseWith(absl::string_view line, const char* why) {
@@ -185,27 +234,54 @@ class Dialogue {
 
   // While it lasts the client's octets are left alone: they are the backend's.
   absl::Status LogIn() {
-    auto outcome = client_.line.LogIn(machine_.user(), machine_.password(), facts_, client_.stream, deadline_);
+    BackendEnds ends;
+    if (listener_.preauth_greeting) {
+      ASSIGN_OR_RETURN(ends, MakePair());
+    }
+    auto outcome = client_.line.LogIn(machine_->user(), machine_->password(), LoginTag(), facts_,
+                                      listener_.preauth_greeting ? ends.theirs : client_.stream, deadline_);
+    ends.theirs.Reset();
     if (!outcome.ok() && !absl::IsUnavailable(outcome.status()) && !absl::IsOutOfRange(outcome.status()))
       return outcome.status();
     // The launcher has gone, or does not take what is sent: that is temporary.
     if (!outcome.ok()) base::Event("login_error").AddText("error", outcome.status().message());
     switch (outcome.value_or(LoginOutcome::kTemporary)) {
       case LoginOutcome::kAccepted:
-        handed_over_ = true;
         // In clear text nobody of ours stays whose end could be watched.
         if (tls_reply_line_.valid()) client_.line.Tether(tls_reply_line_);
+        if (listener_.preauth_greeting) return AnswerLogin(ends.ours);
+        handed_over_ = true;
         return absl::OkStatus();
       case LoginOutcome::kRejected:
-        return Perform(machine_.OnLoginFailed(pop3::LoginAnswer::kRejected));
+        return Perform(machine_->OnLoginFailed(LoginAnswer::kRejected));
       case LoginOutcome::kRejectedLast:
-        return Perform(machine_.OnLoginFailed(pop3::LoginAnswer::kRejectedLast));
+        return Perform(machine_->OnLoginFailed(LoginAnswer::kRejectedLast));
       case LoginOutcome::kPenalized:
-        return Perform(machine_.OnLoginFailed(pop3::LoginAnswer::kPenalized));
+        return Perform(machine_->OnLoginFailed(LoginAnswer::kPenalized));
       case LoginOutcome::kTemporary:
         break;
     }
-    return Perform(machine_.OnLoginFailed(pop3::LoginAnswer::kTemporary));
+    return Perform(machine_->OnLoginFailed(LoginAnswer::kTemporary));
+  }
+
+  absl::string_view LoginTag() const { return listener_.preauth_greeting ? "" : machine_->login_tag(); }
+
+  // For a program that greets instead of answering.
+  absl::Status AnswerLogin(const UniqueFd& backend) {
+    machine_->Forget();
+    imap::Greeting greeting = imap::Greeting::kMore;
+    for (int lines = 0; greeting == imap::Greeting::kMore && lines < kGreetingLinesMax; ++lines) {
+      const absl::StatusOr<Line> line = ReadLine(backend.get(), kBackendLineOctetsMax, control_, deadline_);
+      if (absl::IsCancelled(line.status())) return line.status();
+      std::string reply;
+      greeting = imap::ReadGreeting(line.ok() ? line->text : "", machine_->login_tag(), &reply);
+      RETURN_IF_ERROR(WriteAll(client_.stream.get(), absl::StrCat(reply, "\r\n"), control_, deadline_));
+    }
+    why_ = "backend";
+    if (greeting != imap::Greeting::kReady) return absl::OkStatus();
+    imap::LoggedIn watch;
+    why_ = "backend_closed";
+    return IdleOr(RelayOctets(client_.stream.get(), backend.get(), control_, watch, deadline_, limits_.idle), true);
   }
 
   const Listener& listener_;
@@ -214,7 +290,7 @@ class Dialogue {
   const TlsChannel& tls_;
   const int control_;
   const Deadline deadline_;
-  pop3::Machine machine_;
+  const std::unique_ptr<Machine> machine_;
   ipc::TlsFacts facts_;
   UniqueFd tls_reply_line_;  // hangs up with the tlsworker; none in clear text
   const char* why_ = nullptr;
@@ -223,8 +299,7 @@ class Dialogue {
 
 }  // namespace
 
-absl::Status ServePop3(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls,
-                       int control) {
+absl::Status Serve(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls, int control) {
   Dialogue dialogue(listener, limits, std::move(client), tls, control);
   const absl::Status status = dialogue.Serve();
   if (status.ok() && dialogue.handed_over()) return absl::OkStatus();

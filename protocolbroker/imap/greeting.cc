@@ -1,0 +1,22 @@
+#include "protocolbroker/imap/greeting.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace postern::protocolbroker::imap {
+
+Greeting ReadGreeting(absl::string_view line, absl::string_view tag, std::string* reply) {
+  absl::string_view rest = line;
+  // With its response code, which may list the capabilities.
+  if (absl::ConsumePrefix(&rest, "* PREAUTH ")) {
+    *reply = absl::StrCat(tag, " OK ", rest);
+    return Greeting::kReady;
+  }
+  *reply = std::string(line);
+  if (absl::StartsWith(line, "* OK ")) return Greeting::kMore;
+  if (!absl::StartsWith(line, "* BYE ")) *reply = "* BYE the mail server is not available, try again later";
+  return Greeting::kRefused;
+}
+
+}  // namespace postern::protocolbroker::imap
