@@ -18,7 +18,9 @@ import sys
 import tempfile
 import unittest
 
+import connection
 import eventlog
+import imap
 import junit
 import pop3
 import processes
@@ -27,6 +29,7 @@ from processes import eventually
 ROOT = os.geteuid() == 0
 ROLES = ("acceptor", "protocolbroker", "tlsworker", "backendlauncher", "logger")  # in the order of their uids
 BACKENDS = ("envdump", "bulk", "record", "counted", "selflogin")
+CLIENTS = {"pop3": pop3.Client, "imap": imap.Client}  # by protocol
 USER = "demo"
 MESSAGES = (
     b"From: a@localhost\nSubject: first\n\nOne line.\n",
@@ -57,7 +60,7 @@ class Slot:
         self._port = 10000 + 100 * self.number  # below the range the kernel takes ports from by itself
 
     def uids(self):
-        """The first of eight: five for roles, one for the mailbox, one for an ordinary user."""
+        """The first of eight: five for roles, one for the mailbox, one for an ordinary user, one for another mailbox."""
         return next(self._uids)
 
     def port(self):
@@ -73,7 +76,7 @@ class Slot:
 
 
 class Installation:
-    """The programs as installed, courierpop3d, the backends of these tests and a certificate; once per test process."""
+    """The programs as installed, courier, the backends of these tests and a certificate; once per test process."""
 
     def __init__(self):
         self.slot = Slot()
@@ -136,23 +139,53 @@ def toml_sections(sections):
     return text
 
 
+def make_maildir(home, uid, messages):
+    """HOME/Maildir, root's no longer if it was, with these messages unread."""
+    for name in ("new", "cur", "tmp"):
+        os.makedirs(home + "/Maildir/" + name)
+    for number, message in enumerate(messages, 1):
+        with open("%s/Maildir/new/170000000%d.%d.localhost" % (home, number, number), "wb") as file:
+            file.write(message)
+    if ROOT:
+        for parent, directories, files in os.walk(home):
+            for name in [".", *directories, *files]:
+                os.chown(os.path.join(parent, name), uid, uid)
+
+
+def courier_service(protocol, courier):
+    """What a service before courier needs of its own: here it is checkpassword that logs in."""
+    environment = {"LD_LIBRARY_PATH": courier + "/lib"}
+    if protocol == "pop3":
+        backend = {"backend": [courier + "/bin/courierpop3d", "Maildir"], "capabilities": ["TOP", "UIDL"]}
+    else:
+        backend = {"backend": [courier + "/bin/imapd", "Maildir"]}
+        environment["GAMIN_DEBUG_SERVER"] = courier + "/bin/gam_server"
+    return {**backend, "environment": environment}
+
+
 class Postern:
     """A state directory, a configuration, and `postern run` on it once start() was called."""
 
-    def __init__(self, service=None, limits=None, ordinary=False):
+    def __init__(self, service=None, limits=None, ordinary=False, protocol="pop3"):
         """`service` and `limits` change single keys; `ordinary`: root starts it as an ordinary user."""
         self.installation = installation()
+        self.protocol = protocol
         slot = self.installation.slot
         uids = slot.uids()
         self.uid = uids + 6 if ordinary else os.geteuid()  # what it is started as
         self.mail_uid = self.uid if self.uid != 0 else uids + 5
         self.role_uids = range(uids, uids + len(ROLES)) if self.uid == 0 else range(0)
+        self.other_uid = uids + 7 if self.uid == 0 else None  # of another mailbox
         self.prefix = []  # a command that starts postern, after having entered a namespace for example
         self.arguments = []
         self.pass_fds = ()
         self.password = "Pw" + secrets.token_hex(12)
         self.secrets = [self.password]  # what no log may show
-        self.pop3, self.pop3s = slot.port(), slot.port()
+        self.port, self.tls_port = slot.port(), slot.port()
+        if protocol == "pop3":
+            self.pop3, self.pop3s = self.port, self.tls_port
+        else:
+            self.imap, self.imaps = self.port, self.tls_port
         self.directory = tempfile.mkdtemp(prefix="state-", dir=self.installation.directory)
         os.chmod(self.directory, 0o755)
         # Programs under a name of its own, by which its processes are known.
@@ -163,6 +196,8 @@ class Postern:
         self.process = self.log = None
         self.log_class = eventlog.EventLog
         self._make_state()
+        if protocol == "imap" and self.uid == 0:
+            self.name_uids()
         self.settings = self._settings(service or {}, limits or {})
         self.file = self.write("postern.toml", toml_sections(self.settings))
         if ordinary:
@@ -183,15 +218,7 @@ class Postern:
         return self.path(name)
 
     def _make_state(self):
-        for name in ("new", "cur", "tmp"):
-            os.makedirs(self.maildir + "/" + name)
-        for number, message in enumerate(MESSAGES, 1):
-            with open("%s/new/170000000%d.%d.localhost" % (self.maildir, number, number), "wb") as file:
-                file.write(message)
-        if ROOT:
-            for parent, directories, files in os.walk(self.home):
-                for name in [".", *directories, *files]:
-                    os.chown(os.path.join(parent, name), self.mail_uid, self.mail_uid)
+        make_maildir(self.home, self.mail_uid, MESSAGES)
         shutil.copy(self.installation.cert, self.path("cert.pem"))
         shutil.copy(self.installation.key, self.path("key.pem"))
         os.chmod(self.path("key.pem"), 0o600)
@@ -199,29 +226,49 @@ class Postern:
         self.write_passwd({USER: self.password})
 
     def write_passwd(self, passwords):
-        lines = []
-        for user, password in passwords.items():
-            # Not yescrypt, as `checkpassword-file --hash` makes it: 300 sessions would wait for its memory.
-            hashed = subprocess.run(
-                ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True, check=True
-            ).stdout.strip()
-            lines.append("%s:{CRYPT}%s:%d:%d::%s\n" % (user, hashed, self.mail_uid, self.mail_uid, self.home))
+        """All of them users of the one mailbox."""
+        lines = [self._passwd_line(user, passwords[user], self.mail_uid, self.home) for user in passwords]
         self.write("passwd", "".join(lines), 0o600)
 
+    def _passwd_line(self, user, password, uid, home):
+        # Not yescrypt, as `checkpassword-file --hash` makes it: 300 sessions would wait for its memory.
+        hashed = subprocess.run(
+            ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        return "%s:{CRYPT}%s:%d:%d::%s\n" % (user, hashed, uid, uid, home)
+
+    def add_mailbox(self, user, messages):
+        """Of another user with another uid, so for root only. The password."""
+        password, home = "Pw" + secrets.token_hex(12), self.path("home-of-" + user)
+        self.secrets.append(password)
+        make_maildir(home, self.other_uid, messages)
+        with open(self.path("passwd"), "a", encoding="utf-8") as file:
+            file.write(self._passwd_line(user, password, self.other_uid, home))
+        return password
+
+    def name_uids(self):
+        """Has postern see an /etc/passwd with names for the mailboxes' uids: gam_server, which tells imapd of new mail, serves
+        nobody without one."""
+        with open("/etc/passwd", encoding="utf-8") as file:
+            lines = file.read()
+        for uid in (self.mail_uid, self.other_uid):
+            lines += "mail-%d:x:%d:%d::/:/bin/false\n" % (uid, uid, uid)
+        script = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
+        unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "name_uids"]
+        self.prefix = [*unshare, self.write("etc-passwd", lines)]
+
     def _settings(self, service, limits):
-        courier = self.installation.path("courier")
         defaults = {
-            "protocol": "pop3",
-            "listen": ["127.0.0.1:%d" % self.pop3, "[::1]:%d" % self.pop3],
-            "listen_tls": ["127.0.0.1:%d" % self.pop3s, "[::1]:%d" % self.pop3s],
+            "protocol": self.protocol,
+            "listen": ["127.0.0.1:%d" % self.port, "[::1]:%d" % self.port],
+            "listen_tls": ["127.0.0.1:%d" % self.tls_port, "[::1]:%d" % self.tls_port],
             "certificate": "cert.pem",
             "key": "key.pem",
             "checkpassword": [self.libexec("checkpassword-file"), self.path("passwd")],
-            "backend": [courier + "/bin/courierpop3d", "Maildir"],
-            "environment": {"LD_LIBRARY_PATH": courier + "/lib"},
-            "capabilities": ["TOP", "UIDL"],
+            **courier_service(self.protocol, self.installation.path("courier")),
         }
-        sections = {"limits": {"sessions": 1000, "drain_seconds": 2, **limits}, "service.pop3": {**defaults, **service}}
+        name = "service." + self.protocol
+        sections = {"limits": {"sessions": 1000, "drain_seconds": 2, **limits}, name: {**defaults, **service}}
         if self.role_uids:
             sections["roles"] = {"uid_base": self.role_uids[0]}
         return sections
@@ -268,18 +315,19 @@ class Postern:
     # Clients
 
     def trust(self, **changes):
-        return pop3.verifying(self.cert, **changes)
+        return connection.verifying(self.cert, **changes)
 
     def connect(self, **arguments):
-        """On the port with STLS; greeted."""
-        return pop3.Client(self.pop3, **arguments).greeted()
+        """On the port with STLS or STARTTLS; greeted."""
+        return CLIENTS[self.protocol](self.port, **arguments).greeted()
 
     def connect_stls(self, **arguments):
-        return self.connect(**arguments).stls(self.trust())
+        """And inside TLS."""
+        return self.connect(**arguments).starttls(self.trust())
 
     def connect_tls(self, **arguments):
         """On the port with TLS from the start; greeted."""
-        return pop3.Client(self.pop3s, tls=self.trust(), **arguments).greeted()
+        return CLIENTS[self.protocol](self.tls_port, tls=self.trust(), **arguments).greeted()
 
     def logged_in(self, **arguments):
         client = self.connect_stls(**arguments)
@@ -290,11 +338,11 @@ class Postern:
         """Whether a new client gets as far as a login. A session may fail or take too long; no connection is refused."""
         try:
             with self.logged_in(seconds=seconds) as client:
-                client.ok(b"STAT")
+                client.ok(b"NOOP")
                 return True
         except ConnectionRefusedError:
             raise
-        except (*pop3.BROKEN, AssertionError):
+        except (*connection.BROKEN, AssertionError):
             return False
 
     def session_of(self, client):
@@ -309,7 +357,7 @@ class Postern:
 
     def processes(self, condition=lambda process: True):
         """All of this postern for which the condition holds, backends and those whose parent has gone included."""
-        own = {*self.role_uids, self.mail_uid} if self.role_uids else set()
+        own = {*self.role_uids, self.mail_uid, self.other_uid} if self.role_uids else set()
 
         def ours(process):
             if process.zombie():
