@@ -131,7 +131,12 @@ absl::StatusOr<bool> Launcher::Turn() {
   if (std::exchange(look_for_ends_, false)) Reap();
   while (!deadlines_.empty() && deadlines_.begin()->first.Passed()) {
     const Key key = deadlines_.begin()->second;
-    OnDeadline(key, sessions_.at(key));
+    if (key != kNobody) {
+      OnDeadline(key, sessions_.at(key));
+    } else {
+      deadlines_.erase(deadlines_.begin());
+      EndLeftovers();
+    }
   }
   epoll_event events[64];
   const int millis = deadlines_.empty() ? -1 : deadlines_.begin()->first.PollMillis();
@@ -456,13 +461,25 @@ void Launcher::Reap() {
   // As pid 1 we are handed every orphan of the namespace too.
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) OnExit(pid, status);
+  FindLeftovers();
+}
+
+// What a backend detached from itself, and left when it ended.
+void Launcher::FindLeftovers() {
+  const auto known = [this](pid_t pid) { return by_pid_.count(pid) != 0 || leftovers_.count(pid) != 0; };
+  for (pid_t pid : UnknownChildren(by_pid_.size() + leftovers_.size(), known)) {
+    const Deadline deadline = Deadline::In(config_.leftover);
+    deadlines_.emplace(deadline, kNobody);
+    leftovers_.emplace(pid, deadline);
+  }
   EndLeftovers();
 }
 
-// What a backend detached from itself, and left when it ended. Their end makes us look again.
+// Those whose time is over. Their end makes us look again.
 void Launcher::EndLeftovers() {
-  const auto known = [this](pid_t pid) { return by_pid_.count(pid) != 0; };
-  for (pid_t pid : UnknownChildren(by_pid_.size(), known)) {
+  for (auto& [pid, deadline] : leftovers_) {
+    if (!deadline.Passed()) continue;
+    deadline = Deadline::Never();
     Event("left_behind").Add("killed", pid);
     kill(pid, SIGKILL);
   }
@@ -470,6 +487,7 @@ void Launcher::EndLeftovers() {
 
 void Launcher::OnExit(pid_t pid, int status) {
   const auto found = by_pid_.find(pid);
+  leftovers_.erase(pid);
   if (found == by_pid_.end()) return;
   const Key key = found->second;
   by_pid_.erase(found);

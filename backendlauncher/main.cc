@@ -75,6 +75,9 @@ absl::StatusOr<Config> ReadConfig(const role::Options& options) {
     } else if (option.first == "backend-end-seconds") {
       ASSIGN_OR_RETURN(const int seconds, role::Number(option));
       config.backend_end = absl::Seconds(seconds);
+    } else if (option.first == "leftover-seconds") {
+      ASSIGN_OR_RETURN(const int seconds, role::Number(option));
+      config.leftover = absl::Seconds(seconds);
     } else if (option.first == "service") {
       config.services.emplace_back();
       config.services.back().name = option.second;
@@ -89,10 +92,11 @@ absl::StatusOr<Config> ReadConfig(const role::Options& options) {
 }
 
 absl::Status Run(int argc, char** argv) {
-  ASSIGN_OR_RETURN(role::Start start, role::Begin(argc, argv,
-                                                  {"login-attempts", "login-penalty", "backend-end-seconds", "service",
-                                                   "login", "user", "checkpassword", "backend", "connect",
-                                                   "proxy-protocol", "environment", "confinement"}));
+  ASSIGN_OR_RETURN(
+      role::Start start,
+      role::Begin(argc, argv,
+                  {"login-attempts", "login-penalty", "backend-end-seconds", "leftover-seconds", "service", "login",
+                   "user", "checkpassword", "backend", "connect", "proxy-protocol", "environment", "confinement"}));
   ASSIGN_OR_RETURN(Config config, ReadConfig(start.options));
   ipc::Channel<Role::kBackendLauncher, Role::kSupervisor> supervisor(std::move(start.control));
   ipc::Channel<Role::kBackendLauncher, Role::kAcceptor> acceptor(start.fds.Take("acceptor"));

@@ -31,6 +31,7 @@ constexpr Reader::Range kIdleMinutes = {10, 10080};  // RFC 1939 §3: not under 
 constexpr Reader::Range kDrainSeconds = {0, 3600};
 constexpr Reader::Range kLoginPenalty = {0, 1000};
 constexpr Reader::Range kBackendEndSeconds = {1, 3600};
+constexpr Reader::Range kLeftoverSeconds = {0, 3600};
 constexpr int kRoles = 5;                            // each has a uid of its own, from uid_base upward
 constexpr Reader::Range kUidBase = {1, 4294967290};  // the fifth may not be 2^32-1, which means "leave it"
 constexpr int64_t kSharedUids[] = {65534, 65535};    // nobody, and the 16-bit "leave it"
@@ -46,6 +47,7 @@ constexpr Home kHomes[] = {
     {"idle_minutes", "limits"},
     {"drain_seconds", "limits"},
     {"backend_end_seconds", "limits"},
+    {"leftover_seconds", "limits"},
     {"uid_base", "roles"},
     {"directory", "roles"},
     {"policies", "roles"},
@@ -87,6 +89,7 @@ void ReadLimits(const Value& table, Limits& limits, Errors& errors) {
   reader.Duration("drain_seconds", kDrainSeconds, absl::Seconds(1), &limits.drain);
   reader.Integer("login_penalty", kLoginPenalty, &limits.login_penalty);
   reader.Duration("backend_end_seconds", kBackendEndSeconds, absl::Seconds(1), &limits.backend_end);
+  reader.Duration("leftover_seconds", kLeftoverSeconds, absl::Seconds(1), &limits.leftover);
   reader.Finish(kHomes);
   if (limits.sessions_per_address <= limits.sessions || !sessions_good) return;
   if (per_address_place.line == 0)

@@ -84,6 +84,7 @@ struct Limits {
   absl::Duration idle = absl::Minutes(35);         // after login, no octet in either direction
   absl::Duration drain = absl::Seconds(30);        // after TERM, for sessions that are under way
   absl::Duration backend_end = absl::Seconds(60);  // for a backend whose client has gone
+  absl::Duration leftover = absl::ZeroDuration();  // for what a backend leaves behind when it ends
 };
 
 struct Roles {

@@ -1,6 +1,7 @@
 """Backends that do not behave: limits on them, what they leave behind, and what becomes of them when their client has gone."""
 
 import os
+import time
 
 import harness
 import processes
@@ -66,6 +67,20 @@ class LeftBehindTest(harness.PosternTest):
         self.assert_closed(second)
         eventually(lambda: not self.sleepers(number), "the end of the second's")
         postern.log.wait("left_behind", count=2)
+
+    def test_it_is_given_the_time_that_is_configured(self):
+        number = "1000.2%d" % os.getpid()
+        detached = "setsid setsid sleep %s </dev/null >/dev/null 2>&1 & read line" % number
+        postern = self.start(service=script(detached), limits={"leftover_seconds": 2})
+        with postern.logged_in() as client:
+            eventually(lambda: self.sleepers(number), "the backend's child")
+            client.send(b"over\r\n")
+            self.assert_closed(client)
+        postern.log.wait("backend_end")
+        ended = time.monotonic()
+        postern.log.wait("left_behind")
+        self.assertGreaterEqual(time.monotonic() - ended, 1.5)
+        eventually(lambda: not self.sleepers(number), "its end")
 
     def test_a_checkpasswords_too(self):
         number = "1000.1%d" % os.getpid()
