@@ -37,7 +37,8 @@ constexpr absl::Duration kAttemptTime = absl::Seconds(30);  // for one checkpass
 constexpr absl::Duration kStreamTime = absl::Seconds(10);   // for the broker to hand over, and for begin to exec
 constexpr absl::Duration kConnectTime = absl::Seconds(10);  // to a backend elsewhere
 constexpr absl::Duration kConnectAgain = absl::Milliseconds(20);
-constexpr int kMemoryPauseMillis = 10;  // after there was none
+constexpr absl::Duration kLookAgain = absl::Seconds(1);  // whether anybody still uses what was left behind
+constexpr int kMemoryPauseMillis = 10;                   // after there was none
 
 // cr.yp.to/checkpwd/interface.html
 constexpr int kCheckpasswordRejected = 1;
@@ -467,21 +468,23 @@ void Launcher::Reap() {
 // What a backend detached from itself, and left when it ended.
 void Launcher::FindLeftovers() {
   const auto known = [this](pid_t pid) { return by_pid_.count(pid) != 0 || leftovers_.count(pid) != 0; };
-  for (pid_t pid : UnknownChildren(by_pid_.size() + leftovers_.size(), known)) {
-    const Deadline deadline = Deadline::In(config_.leftover);
-    deadlines_.emplace(deadline, kNobody);
-    leftovers_.emplace(pid, deadline);
-  }
+  for (const Child& child : UnknownChildren(by_pid_.size() + leftovers_.size(), known))
+    leftovers_.insert_or_assign(child.pid, Leftover{child.uid, Deadline::In(config_.leftover)});
   EndLeftovers();
 }
 
-// Those whose time is over. Their end makes us look again.
+// Those whose time is over, but for what other backends of the same user may have come to share.
 void Launcher::EndLeftovers() {
-  for (auto& [pid, deadline] : leftovers_) {
-    if (!deadline.Passed()) continue;
-    deadline = Deadline::Never();
-    Event("left_behind").Add("killed", pid);
-    kill(pid, SIGKILL);
+  const auto is_backend = [this](pid_t pid) { return by_pid_.count(pid) != 0; };
+  for (auto& [pid, leftover] : leftovers_) {
+    if (leftover.deadline.Passed() && leftover.uid != 0 && HasChildOf(leftover.uid, is_backend))
+      leftover.deadline = Deadline::In(std::max(config_.leftover, kLookAgain));
+    if (leftover.deadline.Passed()) {
+      leftover.deadline = Deadline::Never();  // its end makes us look again
+      Event("left_behind").Add("killed", pid);
+      kill(pid, SIGKILL);
+    }
+    if (leftover.deadline != Deadline::Never()) deadlines_.emplace(leftover.deadline, kNobody);
   }
 }
 

@@ -45,7 +45,7 @@ struct Config {
   int login_attempts = 3;                          // per session
   int login_penalty = 10;                          // failures of one address that are free; 0: all
   absl::Duration backend_end = absl::Seconds(60);  // how long a backend may outstay its client
-  absl::Duration leftover = absl::ZeroDuration();  // and what it leaves behind, its own end
+  absl::Duration leftover = absl::ZeroDuration();  // and what it leaves behind, the last backend of its user
   std::vector<Service> services;
 };
 
@@ -142,8 +142,12 @@ class Launcher {
   base::UniqueFd null_, signals_, epoll_;
   Key next_key_ = 1;
   std::map<Key, Session> sessions_;
-  std::map<pid_t, Key> by_pid_;                // every child that we have started and not reaped; kNobody: killed
-  std::map<pid_t, base::Deadline> leftovers_;  // what backends left behind; Never: killed
+  std::map<pid_t, Key> by_pid_;  // every child that we have started and not reaped; kNobody: killed
+  struct Leftover {
+    uid_t uid;
+    base::Deadline deadline;  // Never: killed
+  };
+  std::map<pid_t, Leftover> leftovers_;  // what backends left behind
   Penalty penalty_;
   bool look_for_ends_ = false;                          // SIGCHLD has been taken, and not all that it stood for
   std::set<std::pair<base::Deadline, Key>> deadlines_;  // kNobody: of leftovers

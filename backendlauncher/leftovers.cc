@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -24,31 +24,49 @@ std::string ReadProc(const std::string& path) {
   return text;
 }
 
-// /proc numbers processes as the PID namespace that it was mounted in does, which is not ours: proc_pid_status(5),
-// NSpid, whose last number is that of the innermost namespace. -1: not to be known.
-pid_t OwnNumber(absl::string_view proc_number) {
-  const std::string status = ReadProc(absl::StrCat("/proc/", proc_number, "/status"));
+// The number at the beginning or the end of a field of /proc/PID/status.
+template <typename Number>
+bool ReadNumber(absl::string_view status, absl::string_view field, bool last, Number* number) {
   for (absl::string_view line : absl::StrSplit(status, '\n')) {
-    if (!absl::ConsumePrefix(&line, "NSpid:")) continue;
-    const absl::string_view last = line.substr(line.find_last_of(" \t") + 1);
-    pid_t pid;
-    return absl::SimpleAtoi(last, &pid) ? pid : -1;
+    if (!absl::ConsumePrefix(&line, field)) continue;
+    const std::vector<absl::string_view> words = absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+    return !words.empty() && absl::SimpleAtoi(last ? words.back() : words.front(), number);
   }
-  return -1;
+  return false;
+}
+
+// /proc numbers processes as the PID namespace that it was mounted in does, which is not ours: proc_pid_status(5),
+// NSpid, whose last number is that of the innermost namespace. Pid -1: not to be known.
+Child Look(absl::string_view proc_number) {
+  const std::string status = ReadProc(absl::StrCat("/proc/", proc_number, "/status"));
+  Child child = {-1, 0};
+  if (!ReadNumber(status, "NSpid:", true, &child.pid) || !ReadNumber(status, "Uid:", false, &child.uid)) child.pid = -1;
+  return child;
+}
+
+// The youngest stand last, and so do those that were handed to us.
+std::vector<std::string> ProcNumbers() {
+  return absl::StrSplit(ReadProc("/proc/thread-self/children"), ' ', absl::SkipWhitespace());
 }
 
 }  // namespace
 
-std::vector<pid_t> UnknownChildren(size_t known_count, absl::FunctionRef<bool(pid_t)> known) {
-  const std::string text = ReadProc("/proc/thread-self/children");
-  const std::vector<absl::string_view> children = absl::StrSplit(text, ' ', absl::SkipWhitespace());
-  std::vector<pid_t> unknown;
-  // The youngest stand last, and so do those that were handed to us.
+std::vector<Child> UnknownChildren(size_t known_count, absl::FunctionRef<bool(pid_t)> known) {
+  const std::vector<std::string> children = ProcNumbers();
+  std::vector<Child> unknown;
   for (size_t i = children.size(); i-- > 0 && known_count + unknown.size() < children.size();) {
-    const pid_t pid = OwnNumber(children[i]);
-    if (pid > 1 && !known(pid)) unknown.push_back(pid);
+    const Child child = Look(children[i]);
+    if (child.pid > 1 && !known(child.pid)) unknown.push_back(child);
   }
   return unknown;
+}
+
+bool HasChildOf(uid_t uid, absl::FunctionRef<bool(pid_t)> counts) {
+  const std::vector<std::string> children = ProcNumbers();
+  return std::any_of(children.begin(), children.end(), [&](absl::string_view number) {
+    const Child child = Look(number);
+    return child.pid > 1 && child.uid == uid && counts(child.pid);
+  });
 }
 
 }  // namespace postern::backendlauncher

@@ -47,7 +47,13 @@ TEST(LeftoversTest, AreTheChildrenThatNobodyKnows) {
   EXPECT_TRUE(UnknownChildren(2, known).empty());
   const pid_t left = Leave();
   ASSERT_GT(left, 0);
-  EXPECT_EQ(UnknownChildren(2, known), std::vector<pid_t>{left});
+  const std::vector<Child> unknown = UnknownChildren(2, known);
+  ASSERT_EQ(unknown.size(), 1u);
+  EXPECT_EQ(unknown[0].pid, left);
+  EXPECT_EQ(unknown[0].uid, getuid());
+  EXPECT_TRUE(HasChildOf(getuid(), known));
+  EXPECT_FALSE(HasChildOf(getuid() + 1, known));
+  EXPECT_FALSE(HasChildOf(getuid(), [](pid_t) { return false; }));
   const pid_t third = Leave();
   EXPECT_EQ(UnknownChildren(2, known).size(), 2u);
   for (pid_t pid : {first, second, left, third}) End(pid);
