@@ -3,8 +3,6 @@
 // it is the one authority on who the client is.
 
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -238,9 +236,6 @@ absl::Status Acceptor::HandOn(size_t listener, UniqueFd client, const ipc::Addre
       .Add("service", listeners_[listener].service_name)
       .Add("local", ipc::ToText(to))
       .Add("local_port", to.port);
-  // One write for one flight: without this Nagle waits for the client's delayed acknowledgement, 40 ms.
-  const int kOn = 1;
-  setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof kOn);
 
   auto line = ipc::SocketPair(SOCK_SEQPACKET);
   int life[2] = {-1, -1};

@@ -27,7 +27,8 @@ constexpr Reader::Range kSessions = {1, 100000};
 constexpr Reader::Range kLoginAttempts = {1, 100};
 constexpr Reader::Range kLoginSeconds = {1, 3600};
 constexpr Reader::Range kHandshakeSeconds = {1, 600};
-constexpr Reader::Range kIdleMinutes = {10, 10080};  // RFC 1939 §3: not under 10 minutes; a week
+constexpr Reader::Range kIdleMinutes = {10, 10080};      // RFC 1939 §3: not under 10 minutes; a week
+constexpr Reader::Range kKeepaliveSeconds = {10, 7200};  // up to the kernel's own default
 constexpr Reader::Range kDrainSeconds = {0, 3600};
 constexpr Reader::Range kLoginPenalty = {0, 1000};
 constexpr Reader::Range kBackendEndSeconds = {1, 3600};
@@ -45,6 +46,7 @@ constexpr Home kHomes[] = {
     {"login_penalty", "limits"},
     {"handshake_seconds", "limits"},
     {"idle_minutes", "limits"},
+    {"keepalive_seconds", "limits"},
     {"drain_seconds", "limits"},
     {"backend_end_seconds", "limits"},
     {"leftover_seconds", "limits"},
@@ -86,6 +88,7 @@ void ReadLimits(const Value& table, Limits& limits, Errors& errors) {
   reader.Duration("login_seconds", kLoginSeconds, absl::Seconds(1), &limits.login);
   reader.Duration("handshake_seconds", kHandshakeSeconds, absl::Seconds(1), &limits.handshake);
   reader.Duration("idle_minutes", kIdleMinutes, absl::Minutes(1), &limits.idle);
+  reader.Duration("keepalive_seconds", kKeepaliveSeconds, absl::Seconds(1), &limits.keepalive);
   reader.Duration("drain_seconds", kDrainSeconds, absl::Seconds(1), &limits.drain);
   reader.Integer("login_penalty", kLoginPenalty, &limits.login_penalty);
   reader.Duration("backend_end_seconds", kBackendEndSeconds, absl::Seconds(1), &limits.backend_end);

@@ -82,6 +82,7 @@ struct Limits {
   absl::Duration login = absl::Seconds(60);        // from accept to a finished login
   absl::Duration handshake = absl::Seconds(10);    // of TLS
   absl::Duration idle = absl::Minutes(35);         // after login, no octet in either direction
+  absl::Duration keepalive = absl::Seconds(300);   // of a client's silence, before the kernel asks whether it is there
   absl::Duration drain = absl::Seconds(30);        // after TERM, for sessions that are under way
   absl::Duration backend_end = absl::Seconds(60);  // for a backend whose client has gone
   absl::Duration leftover = absl::ZeroDuration();  // for what a backend leaves behind when it ends

@@ -133,6 +133,7 @@ TEST(ParseTest, HasDefaults) {
   EXPECT_EQ(config->limits.login, absl::Seconds(60));
   EXPECT_EQ(config->limits.handshake, absl::Seconds(10));
   EXPECT_EQ(config->limits.idle, absl::Minutes(35));
+  EXPECT_EQ(config->limits.keepalive, absl::Seconds(300));
   EXPECT_EQ(config->limits.drain, absl::Seconds(30));
   EXPECT_EQ(config->roles.uid_base, std::nullopt);
   EXPECT_EQ(config->roles.directory, "");
@@ -141,6 +142,8 @@ TEST(ParseTest, HasDefaults) {
   EXPECT_EQ(config->services[0].plaintext, Plaintext::kRefuse);
   EXPECT_TRUE(config->services[0].no_new_privs);
   EXPECT_EQ(Parse(kPath, absl::StrCat("limits.sessions=7\n", Minimal()))->limits.sessions_per_address, 7);
+  EXPECT_EQ(Parse(kPath, absl::StrCat("limits.keepalive_seconds=90\n", Minimal()))->limits.keepalive,
+            absl::Seconds(90));
 }
 
 TEST(ParseTest, KeepsTheOrderOfTheFile) {
@@ -196,6 +199,7 @@ TEST(ParseTest, ChecksLimits) {
       {limit("login_seconds = 3601"), ":2:17: login_seconds must be a whole number from 1 to 3600, not 3601"},
       {limit("handshake_seconds = 0"), ":2:21: handshake_seconds must be a whole number from 1 to 600, not 0"},
       {limit("idle_minutes = 9"), ":2:16: idle_minutes must be a whole number from 10 to 10080, not 9"},
+      {limit("keepalive_seconds = 9"), ":2:21: keepalive_seconds must be a whole number from 10 to 7200, not 9"},
       {limit("drain_seconds = -1"), ":2:17: drain_seconds must be a whole number from 0 to 3600, not -1"},
       {absl::StrCat("limits = 5\n", Minimal()), ":1:10: limits must be a section [limits], not 5"},
       {absl::StrCat("[[limits]]\n", Minimal()), ":1:1: limits must be a section [limits], not an array"},
@@ -252,6 +256,7 @@ TEST(ParseTest, HintsNameKeysThatAreKnown) {
       "login_seconds",
       "handshake_seconds",
       "idle_minutes",
+      "keepalive_seconds",
       "uid_base",
       "drain_seconds",
       "directory",

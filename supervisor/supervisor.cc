@@ -69,7 +69,7 @@ absl::Status Supervisor::Prepare() {
 absl::Status Supervisor::Listen() {
   for (const config::Service& service : plan_.config.services)
     for (const config::Listener& listener : service.listeners) {
-      ASSIGN_OR_RETURN(UniqueFd socket, OpenListener(listener));
+      ASSIGN_OR_RETURN(UniqueFd socket, OpenListener(listener, plan_.config.limits.keepalive));
       listeners_.push_back(std::move(socket));
     }
   return absl::OkStatus();
