@@ -7,7 +7,7 @@ PACKAGES_BUILD="bazel-bootstrap bazel-bootstrap-data bazel-rules-java bazel-rule
 # For the demo: the certificate, and the client in its list of commands that may be missing.
 PACKAGES_RUN="$PACKAGES_BUILD openssl python3 curl"
 # For the tests: real mail clients, a checkpassword for system accounts (fgetty), and the programs that look over our shoulder.
-PACKAGES_TEST="$PACKAGES_RUN fetchmail isync mpop mutt neomutt getmail6 offlineimap3 fgetty sslscan procps
+PACKAGES_TEST="$PACKAGES_RUN fetchmail isync mpop mutt neomutt getmail6 offlineimap3 fgetty sslscan procps iproute2
   clang-format shellcheck man-db"
 
 # need_packages NAME...: installs those that are missing; asks dpkg only, so that nothing is slow when nothing is missing.
