@@ -1,5 +1,5 @@
 """Clients that vanish without a word: the kernel asks for them, and then nothing of their sessions stays. Those that are only
-silent are let be."""
+silent are let be, and cost nothing."""
 
 import socket
 import struct
@@ -14,12 +14,11 @@ KEEPALIVE = 10
 GONE = 2 * KEEPALIVE  # as postern.toml(5) says
 SLACK = 15  # the kernel's timers are not exact, and octets that have just been sent are waited for a little longer
 TICKING = "printf '+OK ticking\\r\\n'; while printf '+OK tick\\r\\n'; do sleep 0.2; done"
-SELFLOGIN = {"login": "backend", "checkpassword": None}
+PASSWORD = "by-the-backend"  # where it does the login itself
 
 
 class Population:
-    """One postern on the network that takes no more clients than are given to it here: those that are going to vanish, and
-    those that stay."""
+    """One postern on the network that takes so many clients and no more; those that are going to vanish, and the others."""
 
     def __init__(self, test, port, sessions, **service):
         listen = {"listen": ["0.0.0.0:%d" % port], "listen_tls": ["0.0.0.0:%d" % (port + 1)], "plaintext": "allow"}
@@ -28,12 +27,19 @@ class Population:
         self.postern = test.prepare(service={**listen, **service}, limits=limits)
         self.postern.prefix = self.network.server.command()
         self.postern.pop3, self.postern.pop3s = port, port + 1
+        if service.get("login") == "backend":
+            self.postern.password = PASSWORD
         test.addCleanup(test.end, self.postern)
         self.postern.start()
         self.vanishing, self.staying = [], []
         test.addCleanup(self.close)
 
-    def connect(self, connect, vanishes):
+    def close(self):
+        for client in self.vanishing + self.staying:
+            client.sock.close()
+
+    def connect(self, connect, vanishes=False):
+        """In the way that `connect` says; not logged in."""
         source = network.VANISHING if vanishes else network.STAYING
         client = self.network.client.call(connect, host=network.SERVER, source=source)
         # The kernel keeps a namespace for as long as a socket in it has something to say.
@@ -41,79 +47,109 @@ class Population:
         (self.vanishing if vanishes else self.staying).append(client)
         return client
 
-    def enter(self, connect, vanishes):
+    def enter(self, connect, vanishes=False):
         client = self.connect(connect, vanishes)
         client.login(USER, self.postern.password)
         return client
 
-    def enter_all(self):
+    def enter_all_ways(self, vanishes=False):
         for connect in self.postern.connect, self.postern.connect_stls, self.postern.connect_tls:
-            self.enter(connect, vanishes=True)
-        self.enter(self.postern.connect_stls, vanishes=False)
-        self.enter(self.postern.connect, vanishes=False)
+            self.enter(connect, vanishes)
 
-    def full(self):
+    def sessions(self, clients):
+        return {self.postern.session_of(client) for client in clients}
+
+    def check_full(self):
         refused = len(self.postern.log.find("refused"))
         self.network.client.call(pop3.Client, self.postern.pop3, host=network.SERVER).sock.close()
         self.postern.log.wait("refused", count=refused + 1, why="sessions")
 
     def await_end(self, clients):
-        for session in map(self.postern.session_of, clients):
-            close = self.postern.log.wait("close", session=session, seconds=GONE + SLACK)
+        log, sessions = self.postern.log, self.sessions(clients)
+        for session in sessions:
+            close = log.wait("close", session=session, seconds=GONE + SLACK)
             if int(close.fields["ms"]) < 1000 * GONE:
                 raise AssertionError("before its time: %s" % close)
-        logins = [event.session for event in self.postern.log.find("login") + self.postern.log.find("backend")]
-        for session in {*logins} & {*map(self.postern.session_of, clients)}:
-            self.postern.log.wait("backend_end", session=session)
+        for session in sessions & {event.session for event in log.find("login") + log.find("backend")}:
+            log.wait("backend_end", session=session)
+        for session in sessions:
+            eventually(lambda: not self.workers_of(session), lambda: self.workers_of(session))
 
-    def check_processes(self):
-        """No worker is left but of those that stay."""
-        sessions = {*map(self.postern.session_of, self.staying)}
-        workers = lambda: {self.postern._session_of_title(worker) for worker in self.postern.workers()}
-        eventually(lambda: workers() <= sessions, lambda: self.postern.workers())
+    def workers_of(self, session):
+        return self.postern.worker("protocolbroker", session) + self.postern.worker("tlsworker", session)
 
-    def close(self):
-        for client in self.vanishing + self.staying:
-            client.sock.close()
+
+class Resting(Population):
+    """Silent clients before and after the login. `workers`: how many processes of ours are theirs."""
+
+    def __init__(self, test, port, workers, **service):
+        super().__init__(test, port, 5, **service)
+        self.workers = workers
+        for connect in self.postern.connect, self.postern.connect_stls:
+            self.connect(connect)
+        self.enter_all_ways()
+
+    def switches(self):
+        """Of every process, backends excepted: {pid: (title, how often it has run)}, once all sleep."""
+        return eventually(self._switches, lambda: "rest, with %d workers: %s" % (self.workers, self.postern.processes()))
+
+    def _switches(self):
+        ours = self.postern.processes(lambda process: process.program().startswith(self.postern.path("stage/")))
+        if len(self.postern.workers()) != self.workers or not all(process.sleeps() for process in ours):
+            return None
+        return {process.pid: (process.title(), process.switches()) for process in ours}
 
 
 @unittest.skipUnless(harness.ROOT, "only root has network namespaces")
-class VanishedTest(harness.PosternTest):
+class KeepaliveTest(harness.PosternTest):
     def setUp(self):
         super().setUp()
         self.network = network.Network()
         self.addCleanup(self.network.close)
 
-    def test_nothing_stays_of_them(self):
+    def test_the_vanished_and_the_silent(self):
         """All in one, for the time that they have to be waited for."""
-        quiet = Population(self, 1110, 6)
-        quiet.enter_all()
-        quiet.connect(quiet.postern.connect, vanishes=True)
-        relayed = Population(self, 1210, 5, **SELFLOGIN, **self.installation.backend("selflogin", "by-the-backend"))
-        relayed.postern.password = "by-the-backend"
-        relayed.enter_all()
+        login = {"login": "backend", "checkpassword": None, **self.installation.backend("selflogin", PASSWORD)}
+        ticking = {"backend": ["/bin/sh", "-c", TICKING], "environment": None}
+        # Handed over and relayed; before the login too.
+        quiet = Population(self, 1110, 6), Population(self, 1210, 6, **login)
+        for population in quiet:
+            population.enter_all_ways(vanishes=True)
+            population.connect(population.postern.connect, vanishes=True)
+            population.enter(population.postern.connect)
+            population.enter(population.postern.connect_stls)
         # Octets on their way, of which the last are never acknowledged: then the kernel does not ask.
-        ticking = Population(self, 1310, 5, backend=["/bin/sh", "-c", TICKING], environment=None)
-        ticking.enter_all()
+        busy = Population(self, 1310, 3, **ticking)
+        busy.enter_all_ways(vanishes=True)
         # One that is there and takes nothing fares no better.
         deaf = Population(self, 1410, 1, **self.installation.backend("bulk"))
-        deaf.enter(deaf.postern.connect_stls, vanishes=False).ok(b"SEND 100000000")
+        deaf.enter(deaf.postern.connect_stls).ok(b"SEND 100000000")
+        # Each client inside TLS has a tlsworker. The broker's workers stay before the login, for all five where they relay,
+        # and in clear text where the backend does the login.
+        resting = (
+            Resting(self, 1510, workers=3 + 2),
+            Resting(self, 1610, workers=3 + 2, **login, capabilities=None),
+            Resting(self, 1710, workers=3 + 5, **login),
+        )
 
-        populations = (quiet, relayed, ticking)
-        for population in populations:
-            population.full()
+        for population in (*quiet, busy):
+            population.check_full()
+        before = [population.switches() for population in resting]
         self.network.vanish()
-        for population in populations:
+        for population in (*quiet, busy):
             population.await_end(population.vanishing)
-            population.check_processes()
         deaf.await_end(deaf.staying)
-        # Those that were only silent are still there, and the others' places are free.
-        for population in (quiet, relayed):
+
+        # Nobody was woken, neither by a clock of ours nor by the kernel's questions.
+        self.assertEqual([population.switches() for population in resting], before)
+        # The silent are still served, and the places of the others are free.
+        for population in (*quiet, *resting):
             for client in population.staying:
-                client.ok(b"STAT")
+                client.command(b"NOOP")
+        for population in quiet:
             for _ in population.vanishing:
-                population.enter(population.postern.connect_stls, vanishes=False)
-            population.full()
+                population.enter(population.postern.connect_stls)
+            population.check_full()
 
 
 if __name__ == "__main__":

@@ -57,6 +57,14 @@ class Process:
     def namespace(self, kind):
         return os.readlink(self.path("ns/" + kind))
 
+    def sleeps(self):
+        return self.status()["State"].startswith("S")
+
+    def switches(self):
+        """How often it has run and stopped running: the same again later, and it has not been woken meanwhile."""
+        status = self.status()
+        return int(status["voluntary_ctxt_switches"]) + int(status["nonvoluntary_ctxt_switches"])
+
     def descriptors(self):
         """{number: what it is, as /proc/PID/fd says}"""
         return {int(name): os.readlink(self.path("fd/" + name)) for name in os.listdir(self.path("fd"))}
