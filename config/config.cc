@@ -27,8 +27,9 @@ constexpr Reader::Range kSessions = {1, 100000};
 constexpr Reader::Range kLoginAttempts = {1, 100};
 constexpr Reader::Range kLoginSeconds = {1, 3600};
 constexpr Reader::Range kHandshakeSeconds = {1, 600};
-constexpr Reader::Range kIdleMinutes = {10, 10080};      // RFC 1939 §3: not under 10 minutes; a week
-constexpr Reader::Range kKeepaliveSeconds = {10, 7200};  // up to the kernel's own default
+constexpr Reader::Range kIdleMinutes = {10, 10080};         // RFC 1939 §3: not under 10 minutes; a week
+constexpr absl::Duration kImapIdleMin = absl::Minutes(30);  // RFC 3501 §5.4
+constexpr Reader::Range kKeepaliveSeconds = {10, 7200};     // up to the kernel's own default
 constexpr Reader::Range kDrainSeconds = {0, 3600};
 constexpr Reader::Range kLoginPenalty = {0, 1000};
 constexpr Reader::Range kBackendEndSeconds = {1, 3600};
@@ -87,7 +88,7 @@ void ReadLimits(const Value& table, Limits& limits, Errors& errors) {
   reader.Integer("login_attempts", kLoginAttempts, &limits.login_attempts);
   reader.Duration("login_seconds", kLoginSeconds, absl::Seconds(1), &limits.login);
   reader.Duration("handshake_seconds", kHandshakeSeconds, absl::Seconds(1), &limits.handshake);
-  reader.Duration("idle_minutes", kIdleMinutes, absl::Minutes(1), &limits.idle);
+  reader.Duration("idle_minutes", kIdleMinutes, absl::Minutes(1), &limits.idle, &limits.idle_place);
   reader.Duration("keepalive_seconds", kKeepaliveSeconds, absl::Seconds(1), &limits.keepalive);
   reader.Duration("drain_seconds", kDrainSeconds, absl::Seconds(1), &limits.drain);
   reader.Integer("login_penalty", kLoginPenalty, &limits.login_penalty);
@@ -120,6 +121,16 @@ void ReadRoles(const Value& table, absl::string_view directory, Roles& roles, Er
   for (std::string* path : {&roles.directory, &roles.policies})
     if (!path->empty()) *path = Resolve(directory, *path);
   reader.Finish(kHomes);
+}
+
+void ReportShortIdle(const Config& config, Errors& errors) {
+  const Limits& limits = config.limits;
+  for (const Service& service : config.services)
+    if (service.protocol == "imap" && limits.idle < kImapIdleMin)
+      return errors.Add(
+          limits.idle_place,
+          absl::StrCat("idle_minutes must be at least ", kImapIdleMin / absl::Minutes(1),
+                       " where IMAP is served (RFC 3501, section 5.4), not ", limits.idle / absl::Minutes(1)));
 }
 
 // Two sockets on one address: the second bind would fail, or one service hide the other.
@@ -195,6 +206,7 @@ void ReadSections(const Value& root, absl::string_view directory, Config& config
   if (!reader.Has("service") || (services != nullptr && services->entries.empty()))
     errors.Add({}, "there is no service, that is, no section such as [service.pop3]");
   reader.Finish(kHomes);
+  ReportShortIdle(config, errors);
   ReportDuplicates(config, errors);
   ReportLoops(config, errors);
 }

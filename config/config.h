@@ -86,6 +86,7 @@ struct Limits {
   absl::Duration drain = absl::Seconds(30);        // after TERM, for sessions that are under way
   absl::Duration backend_end = absl::Seconds(60);  // for a backend whose client has gone
   absl::Duration leftover = absl::ZeroDuration();  // for what a backend leaves behind when it ends
+  Place idle_place;
 };
 
 struct Roles {

@@ -46,9 +46,9 @@ bool Reader::Number(absl::string_view key, Range range, int64_t* value, Place* p
   return true;
 }
 
-bool Reader::Duration(absl::string_view key, Range range, absl::Duration unit, absl::Duration* value) {
+bool Reader::Duration(absl::string_view key, Range range, absl::Duration unit, absl::Duration* value, Place* place) {
   int64_t number = *value / unit;
-  if (!Number(key, range, &number, nullptr)) return false;
+  if (!Number(key, range, &number, place)) return false;
   *value = number * unit;
   return true;
 }

@@ -47,7 +47,7 @@ class Reader {
     return good;
   }
   // In units such as the seconds of login_seconds.
-  bool Duration(absl::string_view key, Range range, absl::Duration unit, absl::Duration* value);
+  bool Duration(absl::string_view key, Range range, absl::Duration unit, absl::Duration* value, Place* place = nullptr);
   bool Boolean(absl::string_view key, bool* value);
   // Not empty and without NUL, as a path must be.
   bool String(absl::string_view key, std::string* value, Place* place = nullptr);

@@ -26,7 +26,7 @@ class Population:
         self.network = test.network
         self.postern = test.prepare(service={**listen, **service}, limits=limits)
         self.postern.prefix = self.network.server.command()
-        self.postern.pop3, self.postern.pop3s = port, port + 1
+        self.postern.port, self.postern.tls_port = port, port + 1
         if service.get("login") == "backend":
             self.postern.password = PASSWORD
         test.addCleanup(test.end, self.postern)
@@ -61,7 +61,7 @@ class Population:
 
     def check_full(self):
         refused = len(self.postern.log.find("refused"))
-        self.network.client.call(pop3.Client, self.postern.pop3, host=network.SERVER).sock.close()
+        self.network.client.call(pop3.Client, self.postern.port, host=network.SERVER).sock.close()
         self.postern.log.wait("refused", count=refused + 1, why="sessions")
 
     def await_end(self, clients):
