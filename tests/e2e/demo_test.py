@@ -20,6 +20,8 @@ class DemoTest(harness.PosternTest):
         state = self.state = self.postern.path("demo")
         subprocess.run(["tools/stage", ".", state + "/stage"], check=True)
         shutil.copytree(self.installation.path("courier"), state + "/courier", symlinks=True)
+        slot = self.installation.slot
+        self.ports = [str(port) for port in (self.postern.pop3, self.postern.pop3s, slot.port(), slot.port())]
         self.said = self.demo_state()
         self.postern.file = state + "/postern.toml"
         self.postern.cert = state + "/cert.pem"
@@ -28,8 +30,7 @@ class DemoTest(harness.PosternTest):
         self.postern.role_uids = range(0)  # the demo's own; another demo may be running
 
     def demo_state(self):
-        ports = [str(self.postern.pop3), str(self.postern.pop3s)]
-        command = ["tools/demo-state", "--ports", *ports, self.state]
+        command = ["tools/demo-state", "--ports", *self.ports, self.state]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def digests(self):
@@ -45,15 +46,18 @@ class DemoTest(harness.PosternTest):
         self.addCleanup(self.end, self.postern)
         self.postern.start()
         commands = re.findall(r"^  (\w.*)$", self.said, re.MULTILINE)
-        self.assertEqual(len(commands), 5, self.said)
+        self.assertEqual(len(commands), 8, self.said)
         for command in commands:
             with self.subTest(command=command):
                 text = DIALOGUE if command.startswith("openssl") else b""
                 done = subprocess.run(["/bin/sh", "-c", command], input=text, capture_output=True, timeout=30, check=False)
                 self.assertEqual(done.returncode, 0, done)
-                self.assertIn(b"1 " if "pop3s://" in command else SUBJECT, done.stdout)
+                listed = {"pop3s://": b"1 ", "imaps://": SUBJECT.removeprefix(b"Subject: ")}
+                wanted = [text for scheme, text in listed.items() if scheme in command] or [SUBJECT]
+                self.assertIn(wanted[0], done.stdout)
         self.assertIn(self.state + "/mail/demo/Maildir", self.said)
-        self.postern.log.wait("login", count=5)
+        self.postern.log.wait("login", service="pop3", count=5)
+        self.postern.log.wait("login", service="imap", count=3)
 
     def test_made_once(self):
         before = self.digests()
