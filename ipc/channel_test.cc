@@ -64,7 +64,7 @@ TEST(MessagesTest, EveryMessageMakesTheRoundTrip) {
   RoundTrip<Drain, Role::kSupervisor, Role::kAcceptor>({});
   RoundTrip<Session, Role::kAcceptor, Role::kProtocolBroker>({1, 2});
   RoundTrip<LaunchLine, Role::kAcceptor, Role::kBackendLauncher>({1, 2, address, address});
-  RoundTrip<StartTls, Role::kProtocolBroker, Role::kTlsWorker>({1, 2, 1});
+  RoundTrip<StartTls, Role::kProtocolBroker, Role::kTlsWorker>({1, 2, PlainSide::kHold});
   RoundTrip<TlsStarted, Role::kTlsWorker, Role::kProtocolBroker>({facts});
   RoundTrip<Login, Role::kProtocolBroker, Role::kBackendLauncher>({facts});
   RoundTrip<LoginResult, Role::kBackendLauncher, Role::kProtocolBroker>({LoginOutcome::kAccepted});
@@ -77,7 +77,9 @@ TEST(MessagesTest, EveryMessageMakesTheRoundTrip) {
   RoundTrip<Launch, Role::kProtocolBroker, Role::kBackendLauncher>({facts});
   RoundTrip<Connect, Role::kProtocolBroker, Role::kBackendLauncher>({facts});
   RoundTrip<Tether, Role::kProtocolBroker, Role::kBackendLauncher>({});
-  RoundTrip<Resume, Role::kProtocolBroker, Role::kTlsWorker>({Text<254>::From("-ERR away")});
+  RoundTrip<Resume, Role::kProtocolBroker, Role::kTlsWorker>({Text<500>::From("-ERR away"), Next::kEnd});
+  RoundTrip<Hold, Role::kProtocolBroker, Role::kTlsWorker>({});
+  RoundTrip<Held, Role::kTlsWorker, Role::kProtocolBroker>({});
 }
 
 TEST(MessagesTest, NobodyMaySendWhatIsNotARow) {

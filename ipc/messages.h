@@ -37,6 +37,8 @@ enum class Type : uint16_t {
   kConnect,
   kTether,
   kResume,
+  kHold,
+  kHeld,
 };
 
 struct Header {
@@ -122,14 +124,21 @@ struct LaunchLine {
   bool Valid() const { return client.Valid() && server.Valid(); }
 };
 
+// What a tlsworker does with the plain side after the handshake.
+enum class PlainSide : uint32_t {
+  kRelay = 0,    // it relays
+  kHold = 1,     // it leaves it alone until Resume
+  kMayHold = 2,  // it relays, and looks out for Hold
+};
+
 // Speak TLS with a client. Descriptors: its socket, the plain side, the reply line, the life pipe.
 struct StartTls {
   static constexpr Type kType = Type::kStartTls;
   static constexpr size_t kFds = 4;
   uint64_t session;
   uint32_t service;
-  uint32_t hold;  // 1: after TlsStarted leave the plain side alone until Resume; else 0
-  bool Valid() const { return hold <= 1; }
+  PlainSide plain_side;
+  bool Valid() const { return plain_side <= PlainSide::kMayHold; }
 };
 
 // The handshake is done. End of file on the reply line instead: it failed.
@@ -213,13 +222,35 @@ struct Tether {
   bool Valid() const { return true; }
 };
 
-// The end of `hold`. Without a refusal: the plain side is the backend's, go on. With one: say this line to the client
-// and end.
+// Pass on what the plain side has said so far, then leave it alone.
+struct Hold {
+  static constexpr Type kType = Type::kHold;
+  static constexpr size_t kFds = 0;
+  uint32_t unused = 0;
+  bool Valid() const { return true; }
+};
+
+// That is so now.
+struct Held {
+  static constexpr Type kType = Type::kHeld;
+  static constexpr size_t kFds = 0;
+  uint32_t unused = 0;
+  bool Valid() const { return true; }
+};
+
+enum class Next : uint16_t {
+  kRelay = 0,  // the plain side is the backend's: go on
+  kLine = 1,   // another Resume comes
+  kEnd = 2,    // the session is over
+};
+
+// The end of holding. The client is told this line, if there is one, first.
 struct Resume {
   static constexpr Type kType = Type::kResume;
   static constexpr size_t kFds = 0;
-  Text<254> refusal;
-  bool Valid() const { return refusal.Valid(); }
+  Text<500> line;
+  Next next;
+  bool Valid() const { return line.Valid() && next <= Next::kEnd; }
 };
 
 // checkpassword has accepted and become the user, whose name is for the log. Else `error` is why begin goes no further,
@@ -268,6 +299,8 @@ inline constexpr Permit kPermits[] = {
     {Type::kConnect, Role::kProtocolBroker, Role::kBackendLauncher},
     {Type::kTether, Role::kProtocolBroker, Role::kBackendLauncher},
     {Type::kResume, Role::kProtocolBroker, Role::kTlsWorker},
+    {Type::kHold, Role::kProtocolBroker, Role::kTlsWorker},
+    {Type::kHeld, Role::kTlsWorker, Role::kProtocolBroker},
 };
 
 constexpr bool Permitted(Type type, Role from, Role to) {

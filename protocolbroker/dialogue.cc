@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -112,14 +113,17 @@ class Dialogue {
     // A backend that answers CAPA itself has the client from here on. For another one we speak on until the login.
     const bool hold = listener_.login != Login::kCheckpassword && !listener_.answers_capa;
     ASSIGN_OR_RETURN(BackendEnds ends, hold ? MakeBackendEnds() : MakePair());
+    const ipc::PlainSide plain_side = hold                         ? ipc::PlainSide::kHold
+                                      : listener_.preauth_greeting ? ipc::PlainSide::kMayHold
+                                                                   : ipc::PlainSide::kRelay;
     ASSIGN_OR_RETURN(TlsSide tls,
-                     TlsSide::Start(tls_, {client_.session, listener_.service, hold ? 1U : 0U}, client_.stream.get(),
+                     TlsSide::Start(tls_, {client_.session, listener_.service, plain_side}, client_.stream.get(),
                                     ends.ours.get(), client_.life.get(), control_, deadline));
     client_.stream.Reset();
     if (hold) return JoinBackend(ends, std::move(tls), greeted);
     client_.stream = std::move(ends.theirs);
-    facts_ = tls.facts();
-    tls_reply_line_ = tls.TakeReplyLine();
+    if (listener_.preauth_greeting) plain_side_ = std::move(ends.ours);
+    tls_side_ = std::move(tls);
     return absl::OkStatus();
   }
 
@@ -159,26 +163,26 @@ class Dialogue {
   // Inside TLS the backend speaks with the client itself, through the tlsworker.
   absl::Status JoinBackend(BackendEnds& ends, TlsSide tls, bool greeted) {
     ASSIGN_OR_RETURN(const std::string refusal, ReachBackend(ends, tls.facts(), greeted));
-    RETURN_IF_ERROR(tls.Resume(refusal));
+    RETURN_IF_ERROR(tls.Resume(refusal, refusal.empty() ? ipc::Next::kRelay : ipc::Next::kEnd));
     if (!refusal.empty()) {
       why_ = "backend";
       return absl::OkStatus();
     }
     handed_over_ = true;
-    if (listener_.login == Login::kBackend) client_.line.Tether(tls.TakeReplyLine());
+    if (listener_.login == Login::kBackend) client_.line.Tether(tls.reply_line());
     return absl::OkStatus();
   }
 
   // In clear text, and for a POP3 backend that knows no CAPA, we stay between the two until the end.
   absl::Status RelayBackend() {
     ASSIGN_OR_RETURN(BackendEnds ends, MakeBackendEnds());
-    ASSIGN_OR_RETURN(const std::string refusal, ReachBackend(ends, facts_, true));
+    ASSIGN_OR_RETURN(const std::string refusal, ReachBackend(ends, facts(), true));
     if (!refusal.empty()) return CloseWith(refusal, "backend");
     UniqueFd tether;
     if (listener_.login == Login::kBackend) {
       ASSIGN_OR_RETURN(auto pair, ipc::SocketPair(SOCK_SEQPACKET));
       tether = std::move(pair.first);
-      client_.line.Tether(pair.second);
+      client_.line.Tether(pair.second.get());
     }
     RETURN_IF_ERROR(listener_.protocol == Protocol::kPop3 ? RelayPop3Login(ends.ours) : RelayImapLogin(ends.ours));
     if (Over()) return absl::OkStatus();
@@ -234,55 +238,92 @@ class Dialogue {
 
   // While it lasts the client's octets are left alone: they are the backend's.
   absl::Status LogIn() {
+    // Of a program that greets instead of answering: nothing of it may reach the client unseen.
+    const bool preauth = listener_.preauth_greeting;
     BackendEnds ends;
-    if (listener_.preauth_greeting) {
+    if (preauth && tls_side_.has_value()) {
+      RETURN_IF_ERROR(tls_side_->Hold(control_, deadline_));
+    } else if (preauth) {
       ASSIGN_OR_RETURN(ends, MakePair());
     }
-    auto outcome = client_.line.LogIn(machine_->user(), machine_->password(), LoginTag(), facts_,
-                                      listener_.preauth_greeting ? ends.theirs : client_.stream, deadline_);
+    auto outcome = client_.line.LogIn(machine_->user(), machine_->password(), preauth ? "" : machine_->login_tag(),
+                                      facts(), ends.theirs.valid() ? ends.theirs : client_.stream, deadline_);
     ends.theirs.Reset();
     if (!outcome.ok() && !absl::IsUnavailable(outcome.status()) && !absl::IsOutOfRange(outcome.status()))
       return outcome.status();
     // The launcher has gone, or does not take what is sent: that is temporary.
     if (!outcome.ok()) base::Event("login_error").AddText("error", outcome.status().message());
-    switch (outcome.value_or(LoginOutcome::kTemporary)) {
-      case LoginOutcome::kAccepted:
-        // In clear text nobody of ours stays whose end could be watched.
-        if (tls_reply_line_.valid()) client_.line.Tether(tls_reply_line_);
-        if (listener_.preauth_greeting) return AnswerLogin(ends.ours);
-        handed_over_ = true;
-        return absl::OkStatus();
-      case LoginOutcome::kRejected:
-        return Perform(machine_->OnLoginFailed(LoginAnswer::kRejected));
-      case LoginOutcome::kRejectedLast:
-        return Perform(machine_->OnLoginFailed(LoginAnswer::kRejectedLast));
-      case LoginOutcome::kPenalized:
-        return Perform(machine_->OnLoginFailed(LoginAnswer::kPenalized));
-      case LoginOutcome::kTemporary:
-        break;
+    if (outcome.value_or(LoginOutcome::kTemporary) == LoginOutcome::kAccepted) {
+      if (preauth) return tls_side_.has_value() ? AnswerInsideTls() : AnswerInClearText(ends.ours);
+      return HandOver();
     }
-    return Perform(machine_->OnLoginFailed(LoginAnswer::kTemporary));
+    if (preauth && tls_side_.has_value()) RETURN_IF_ERROR(tls_side_->Resume("", ipc::Next::kRelay));
+    return Perform(machine_->OnLoginFailed(Answer(outcome.value_or(LoginOutcome::kTemporary))));
   }
 
-  absl::string_view LoginTag() const { return listener_.preauth_greeting ? "" : machine_->login_tag(); }
+  static LoginAnswer Answer(LoginOutcome outcome) {
+    switch (outcome) {
+      case LoginOutcome::kRejected:
+        return LoginAnswer::kRejected;
+      case LoginOutcome::kRejectedLast:
+        return LoginAnswer::kRejectedLast;
+      case LoginOutcome::kPenalized:
+        return LoginAnswer::kPenalized;
+      default:
+        return LoginAnswer::kTemporary;
+    }
+  }
 
-  // For a program that greets instead of answering.
-  absl::Status AnswerLogin(const UniqueFd& backend) {
+  absl::Status HandOver() {
+    // In clear text nobody of ours stays whose end could be watched.
+    if (tls_side_.has_value()) client_.line.Tether(tls_side_->reply_line());
+    handed_over_ = true;
+    return absl::OkStatus();
+  }
+
+  // Takes what the backend says up to its greeting, each line with what that makes of the session.
+  template <typename Say>
+  absl::StatusOr<imap::Greeting> TakeGreeting(const UniqueFd& backend, Say say) {
+    const std::string tag(machine_->login_tag());
     machine_->Forget();
     imap::Greeting greeting = imap::Greeting::kMore;
-    for (int lines = 0; greeting == imap::Greeting::kMore && lines < kGreetingLinesMax; ++lines) {
+    for (int lines = 1; greeting == imap::Greeting::kMore; ++lines) {
       const absl::StatusOr<Line> line = ReadLine(backend.get(), kBackendLineOctetsMax, control_, deadline_);
       if (absl::IsCancelled(line.status())) return line.status();
       std::string reply;
-      greeting = imap::ReadGreeting(line.ok() ? line->text : "", machine_->login_tag(), &reply);
-      RETURN_IF_ERROR(WriteAll(client_.stream.get(), absl::StrCat(reply, "\r\n"), control_, deadline_));
+      greeting = imap::ReadGreeting(line.ok() && lines < kGreetingLinesMax ? line->text : "", tag, &reply);
+      RETURN_IF_ERROR(say(reply, greeting));
     }
-    why_ = "backend";
-    if (greeting != imap::Greeting::kReady) return absl::OkStatus();
-    imap::LoggedIn watch;
-    why_ = "backend_closed";
-    return IdleOr(RelayOctets(client_.stream.get(), backend.get(), control_, watch, deadline_, limits_.idle), true);
+    why_ = greeting == imap::Greeting::kRefused ? "backend" : nullptr;
+    return greeting;
   }
+
+  // The tlsworker leaves the plain side to us until the greeting has passed. Then we go.
+  absl::Status AnswerInsideTls() {
+    const auto say = [this](absl::string_view line, imap::Greeting greeting) {
+      return tls_side_->Resume(line, greeting == imap::Greeting::kMore    ? ipc::Next::kLine
+                                     : greeting == imap::Greeting::kReady ? ipc::Next::kRelay
+                                                                          : ipc::Next::kEnd);
+    };
+    RETURN_IF_ERROR(TakeGreeting(plain_side_, say).status());
+    return Over() ? absl::OkStatus() : HandOver();
+  }
+
+  // In clear text there is nobody else between the two, so we stay until the end.
+  absl::Status AnswerInClearText(const UniqueFd& backend) {
+    const auto say = [this](absl::string_view line, imap::Greeting) {
+      return WriteAll(client_.stream.get(), absl::StrCat(line, "\r\n"), control_, deadline_);
+    };
+    RETURN_IF_ERROR(TakeGreeting(backend, say).status());
+    if (Over()) return absl::OkStatus();
+    imap::LoggedIn watch;
+    RETURN_IF_ERROR(
+        IdleOr(RelayOctets(client_.stream.get(), backend.get(), control_, watch, deadline_, limits_.idle), true));
+    why_ = "backend_closed";
+    return absl::OkStatus();
+  }
+
+  ipc::TlsFacts facts() const { return tls_side_.has_value() ? tls_side_->facts() : ipc::TlsFacts(); }
 
   const Listener& listener_;
   const Limits& limits_;
@@ -291,8 +332,8 @@ class Dialogue {
   const int control_;
   const Deadline deadline_;
   const std::unique_ptr<Machine> machine_;
-  ipc::TlsFacts facts_;
-  UniqueFd tls_reply_line_;  // hangs up with the tlsworker; none in clear text
+  std::optional<TlsSide> tls_side_;  // none in clear text
+  UniqueFd plain_side_;              // the tlsworker's end too, to take a greeting from
   const char* why_ = nullptr;
   bool handed_over_ = false;
 };

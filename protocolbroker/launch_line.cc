@@ -78,9 +78,9 @@ absl::StatusOr<int> LaunchLine::AwaitStarted(const Deadline& deadline) {
   return started.body.error;
 }
 
-void LaunchLine::Tether(const UniqueFd& tether) {
+void LaunchLine::Tether(int tether) {
   // A launcher that has gone has taken the backend with it.
-  (void)channel_.Send(ipc::Tether{}, {tether.get()});
+  (void)channel_.Send(ipc::Tether{}, {tether});
   channel_.Close();
 }
 

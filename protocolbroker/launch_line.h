@@ -34,8 +34,8 @@ class LaunchLine {
   // Connects what TakeBackendSocket() gave. The errno, 0 if it is connected.
   absl::StatusOr<int> Connect(const ipc::TlsFacts& facts, const base::Deadline& deadline);
 
-  // Once a backend runs: `tether` hangs up when nobody is left between it and the client. Ends the line.
-  void Tether(const base::UniqueFd& tether);
+  // Once a backend runs: `tether` (borrowed) hangs up when nobody is left between it and the client. Ends the line.
+  void Tether(int tether);
 
  private:
   absl::StatusOr<int> AwaitStarted(const base::Deadline& deadline);

@@ -23,8 +23,15 @@ absl::StatusOr<TlsSide> TlsSide::Start(const TlsChannel& tls, const ipc::StartTl
   return side;
 }
 
-absl::Status TlsSide::Resume(absl::string_view refusal) const {
-  return reply_.Send(ipc::Resume{decltype(ipc::Resume::refusal)::From(refusal)});
+absl::Status TlsSide::Hold(int control, const base::Deadline& deadline) const {
+  RETURN_IF_ERROR(reply_.Send(ipc::Hold{}));
+  RETURN_IF_ERROR(role::Wait(reply_.fd(), POLLIN, control, deadline));
+  const absl::Status held = reply_.Receive<ipc::Held>().status();
+  return absl::IsOutOfRange(held) ? absl::AbortedError("tls_ended") : held;
+}
+
+absl::Status TlsSide::Resume(absl::string_view line, ipc::Next next) const {
+  return reply_.Send(ipc::Resume{decltype(ipc::Resume::line)::From(line), next});
 }
 
 }  // namespace postern::protocolbroker

@@ -5,7 +5,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/deadline.h"
-#include "base/unique_fd.h"
 #include "ipc/channel.h"
 
 namespace postern::protocolbroker {
@@ -16,17 +15,19 @@ using TlsChannel = ipc::Channel<ipc::Role::kProtocolBroker, ipc::Role::kTlsWorke
 class TlsSide {
  public:
   // Hands `client` and one end of a stream, `plain`, to a tlsworker and waits for its handshake. The caller's copies
-  // stay his. With `hold` the tlsworker leaves `plain` alone until Resume(). Aborted "tls_failed": the handshake
+  // stay his. With kHold the tlsworker leaves `plain` alone until Resume(). Aborted "tls_failed": the handshake
   // failed, and the client has been told. DeadlineExceeded and Cancelled as role::Wait().
   static absl::StatusOr<TlsSide> Start(const TlsChannel& tls, const ipc::StartTls& request, int client, int plain,
                                        int life, int control, const base::Deadline& deadline);
 
   const ipc::TlsFacts& facts() const { return facts_; }
-  // The tlsworker goes on: between client and `plain` or, with a refusal (a line without its CRLF), to say that and
-  // end.
-  absl::Status Resume(absl::string_view refusal) const;
+  // With kMayHold: from now on the tlsworker leaves `plain` alone, and has passed on all that it had said. Errors as
+  // Start(); Aborted "tls_ended": the tlsworker has gone.
+  absl::Status Hold(int control, const base::Deadline& deadline) const;
+  // Then this line (without its CRLF; none if it is empty) is told to the client, and `next` happens.
+  absl::Status Resume(absl::string_view line, ipc::Next next) const;
   // Hangs up when the tlsworker ends.
-  base::UniqueFd TakeReplyLine() { return reply_.Take(); }
+  int reply_line() const { return reply_.fd(); }
 
  private:
   TlsSide() = default;

@@ -86,6 +86,7 @@ absl::Status ReadCertificates(Config& config, base::InheritedFds& fds, const Uni
 // For the broker to reach the backend: the most that login_seconds may be, which is the broker's own limit. Its death
 // shows at once, as the end of the reply line.
 constexpr absl::Duration kResumeTime = absl::Hours(1);
+constexpr int kResumesMax = 32;  // lines before the last one
 
 // Where the policy of a worker expects them: only these two may be shut down. The control and log sockets are shared
 // with the zygote and all workers.
@@ -96,23 +97,46 @@ absl::StatusOr<UniqueFd> MoveTo(int number, UniqueFd fd) {
   return UniqueFd(number);
 }
 
-// The broker's word, once it has reached the backend or has not.
-absl::StatusOr<ipc::Resume> ReceiveResume(const Client& client, int control) {
-  RETURN_IF_ERROR(role::Wait(client.reply.fd(), POLLIN, control, base::Deadline::In(kResumeTime)));
-  ASSIGN_OR_RETURN(const auto incoming, client.reply.Receive<ipc::Resume>());
-  return incoming.body;
+// The broker's word, once it has reached the backend or has not. Adds the lines that the client is to be told.
+absl::StatusOr<ipc::Next> AwaitResume(const Client& client, int control, std::string* lines) {
+  const base::Deadline deadline = base::Deadline::In(kResumeTime);
+  for (int i = 0; i < kResumesMax; ++i) {
+    RETURN_IF_ERROR(role::Wait(client.reply.fd(), POLLIN, control, deadline));
+    ASSIGN_OR_RETURN(const auto resume, client.reply.Receive<ipc::Resume>());
+    if (resume.body.line.octets != 0) absl::StrAppend(lines, resume.body.line.view(), "\r\n");
+    if (resume.body.next != ipc::Next::kLine) return resume.body.next;
+  }
+  return absl::InvalidArgumentError("too many lines");
 }
 
 // False: there is no backend, and the client knows.
-bool AwaitResume(SSL* ssl, const Client& client, int control) {
-  const absl::StatusOr<ipc::Resume> resume = ReceiveResume(client, control);
-  if (resume.ok() && resume->refusal.octets == 0) return true;
-  if (!resume.ok()) base::Event("no_backend").AddText("error", resume.status().message());
-  SayAndClose(ssl, client.socket.get(), control, resume.ok() ? absl::StrCat(resume->refusal.view(), "\r\n") : "");
+bool ReachesBackend(SSL* ssl, const Client& client, int control) {
+  std::string lines;
+  const absl::StatusOr<ipc::Next> next = AwaitResume(client, control, &lines);
+  if (next.ok() && *next == ipc::Next::kRelay && lines.empty()) return true;
+  if (!next.ok()) base::Event("no_backend").AddText("error", next.status().message());
+  SayAndClose(ssl, client.socket.get(), control, lines);
   return false;
 }
 
-absl::Status ServeClient(const Config& config, const Service& service, Client client, bool hold, int control) {
+absl::StatusOr<ipc::Next> Held(const Client& client, const absl::Status& asked, int control, std::string* lines) {
+  RETURN_IF_ERROR(asked);
+  RETURN_IF_ERROR(client.reply.Send(ipc::Held{}));
+  return AwaitResume(client, control, lines);
+}
+
+// The broker wants the plain side to itself for a while.
+Answer OnHold(const Client& client, int control, std::string* lines) {
+  const absl::Status asked = client.reply.Receive<ipc::Hold>().status();
+  if (absl::IsOutOfRange(asked)) return Answer::kNobody;
+  if (absl::IsUnavailable(asked)) return Answer::kGoOn;
+  const absl::StatusOr<ipc::Next> next = Held(client, asked, control, lines);
+  if (!next.ok()) base::Event("no_backend").AddText("error", next.status().message());
+  return next.ok() && *next == ipc::Next::kRelay ? Answer::kGoOn : Answer::kEnd;
+}
+
+absl::Status ServeClient(const Config& config, const Service& service, Client client, ipc::PlainSide plain_side,
+                         int control) {
   // The fork has copied the state of the random generators: every worker would make the same keys (OpenSSL notices a
   // fork by getpid() alone, which a PID namespace defeats).
   if (RAND_poll() != 1) return absl::InternalError("cannot reseed");
@@ -140,8 +164,12 @@ absl::Status ServeClient(const Config& config, const Service& service, Client cl
       .Add("ms", absl::ToInt64Milliseconds(base::Deadline::Now() - started));
   RETURN_IF_ERROR(client.reply.Send(ipc::TlsStarted{facts}));
   // The reply line stays open: whoever has its other end can see when we end.
-  if (hold && !AwaitResume(ssl.get(), client, control)) return absl::OkStatus();
-  const RelayOptions options = {service.protocol == "pop3", config.idle};
+  if (plain_side == ipc::PlainSide::kHold && !ReachesBackend(ssl.get(), client, control)) return absl::OkStatus();
+  RelayOptions options = {.whole_lines = service.protocol == "pop3", .idle = config.idle};
+  if (plain_side == ipc::PlainSide::kMayHold) {
+    options.asked = client.reply.fd();
+    options.on_asked = [&](std::string* lines) { return OnHold(client, control, lines); };
+  }
   const Outcome outcome = Relay(ssl.get(), client.socket.get(), client.plain.get(), control, options);
   base::Event("tls_end").Add("in", outcome.from_client).Add("out", outcome.to_client).Add("why", Name(outcome.why));
   return absl::OkStatus();
@@ -186,7 +214,7 @@ absl::Status Run(int argc, char** argv) {
       base::SetTitle(absl::StrFormat("tlsworker: session %08x", request.session));
       client.reply = ipc::Channel<Role::kTlsWorker, Role::kProtocolBroker>(std::move(incoming->fds[2]));
       client.life = std::move(incoming->fds[3]);
-      return ServeClient(config, config.services[request.service], std::move(client), request.hold != 0,
+      return ServeClient(config, config.services[request.service], std::move(client), request.plain_side,
                          supervisor.fd());
     });
   });

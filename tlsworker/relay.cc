@@ -30,7 +30,7 @@ constexpr int kGatherMillis = 1;
 class Relayer {
  public:
   Relayer(SSL* ssl, int client, int plain, int control, const RelayOptions& options)
-      : ssl_(ssl), client_(client), plain_(plain), control_(control), options_(options) {}
+      : ssl_(ssl), client_(client), plain_(plain), control_(control), options_(options), asked_fd_(options.asked) {}
 
   Outcome Run();
 
@@ -43,12 +43,15 @@ class Relayer {
   bool Over() const;
   // Waits for what the turn noted, at most so long; with `gather` not for the backend. False: the supervisor has gone.
   bool Wait(int millis, bool gather);
+  void StandStill();
   void SendCloseNotify();
   void NoteWant(int ssl_result);
 
   SSL* const ssl_;
   const int client_, plain_, control_;
   const RelayOptions& options_;
+  int asked_fd_;
+  bool asked_ = false;
   bool client_closed_ = false;   // close_notify came
   bool client_lost_ = false;     // nothing more will come or go
   bool up_shut_ = false;         // the backend has been told end of file, or does not want to read
@@ -186,18 +189,33 @@ void Relayer::SendCloseNotify() {
   }
 }
 
+// All that the plain side had said has been passed on.
+void Relayer::StandStill() {
+  asked_ = false;
+  std::string text;
+  const Answer answer = options_.on_asked(&text);
+  const size_t octets = std::min(text.size(), down_.space_octets());  // it is empty: the text fits
+  memcpy(down_.space(), text.data(), octets);
+  down_.Added(octets);
+  plain_readable_ = true;
+  if (answer == Answer::kNobody) asked_fd_ = -1;
+  if (answer == Answer::kEnd) backend_closed_ = up_shut_ = true;
+}
+
 bool Relayer::Wait(int millis, bool gather) {
-  pollfd fds[] = {{client_, want_client_, 0}, {plain_, want_plain_, 0}, {control_, 0, 0}};
+  pollfd fds[] = {{client_, want_client_, 0}, {plain_, want_plain_, 0}, {control_, 0, 0}, {asked_fd_, POLLIN, 0}};
   // poll(2) reports a hang-up whether asked for or not; a side that nothing is wanted of must not wake us for ever.
   // The hang-up of the backend is wanted once, whatever the client does meanwhile. That of a client (a reset: our
   // side is open) is the end of it, and the only sign of it while a backend that does not read keeps us from reading.
   if (want_client_ == 0 && client_closed_) fds[0].fd = -1;
   if (gather || (want_plain_ == 0 && backend_gone_)) fds[1].fd = -1;
-  poll(fds, 3, millis);
+  poll(fds, 4, millis);
   if (fds[0].revents != 0) client_readable_ = true;
   if (fds[1].revents != 0) plain_readable_ = true;
   if (want_client_ == 0 && (fds[0].revents & (POLLHUP | POLLERR)) != 0) client_lost_ = true;
   if ((fds[1].revents & (POLLHUP | POLLERR)) != 0) backend_gone_ = true;
+  // What was said before the question is there by now, so one look more tells that it is all.
+  if (fds[3].revents != 0) asked_ = plain_readable_ = true;
   return fds[2].revents == 0;
 }
 
@@ -211,6 +229,10 @@ Outcome Relayer::Run() {
     bool moved_down = ReadPlain();
     moved_down |= WriteClient();
     if (Over()) break;
+    if (asked_ && !plain_readable_ && !backend_closed_ && down_.empty()) {
+      StandStill();
+      continue;
+    }
     // What a backend has left behind has to be fetched: a client that sends but does not read gains no time by it.
     const bool draining = backend_gone_ && !down_.empty();
     if (draining && drained == base::Deadline::Never()) {

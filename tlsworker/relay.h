@@ -7,6 +7,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string>
 
 #include "absl/time/time.h"
 #include "base/deadline.h"
@@ -58,9 +60,21 @@ struct Outcome {
   uint64_t from_client = 0, to_client = 0;  // octets of the plain text
 };
 
+// What was decided while the relay stood still.
+enum class Answer {
+  kGoOn,
+  kEnd,     // as if the backend had ended
+  kNobody,  // whoever might have asked has gone: go on
+};
+
 struct RelayOptions {
   bool whole_lines = false;                        // POP3
   absl::Duration idle = absl::InfiniteDuration();  // ends the session when no octet moves for so long
+  // A descriptor that becomes readable when somebody wants to take off the plain side what the backend says next; -1:
+  // nobody will. Once all that was said before has been passed on, `on_asked` is called; meanwhile nothing moves. What
+  // it adds to the text is told to the client.
+  int asked = -1;
+  std::function<Answer(std::string*)> on_asked = nullptr;
 };
 
 // Moves octets both ways between TLS (`ssl` on `client`, handshake done) and the stream socket `plain` until one side

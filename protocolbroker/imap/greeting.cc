@@ -11,6 +11,7 @@ Greeting ReadGreeting(absl::string_view line, absl::string_view tag, std::string
   // With its response code, which may list the capabilities.
   if (absl::ConsumePrefix(&rest, "* PREAUTH ")) {
     *reply = absl::StrCat(tag, " OK ", rest);
+    if (reply->size() > kReplyOctetsMax) *reply = absl::StrCat(tag, " OK logged in");
     return Greeting::kReady;
   }
   *reply = std::string(line);

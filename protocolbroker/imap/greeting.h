@@ -4,11 +4,15 @@
 // The greeting of a program that was started for a user who has logged in (RFC 3501 §7.1.4), made into the answer that
 // his client waits for. Pure.
 
+#include <cstddef>
 #include <string>
 
 #include "absl/strings/string_view.h"
 
 namespace postern::protocolbroker::imap {
+
+// What a message to the tlsworker holds. A greeting that is longer goes without its list of capabilities.
+inline constexpr size_t kReplyOctetsMax = 500;
 
 enum class Greeting {
   kReady,    // the program goes on by itself

@@ -2,8 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+
 namespace postern::protocolbroker::imap {
 namespace {
+
+TEST(GreetingTest, ALongListIsLeftOut) {
+  std::string reply;
+  const std::string line =
+      absl::StrCat("* PREAUTH [CAPABILITY IMAP4rev1", std::string(kReplyOctetsMax, 'x'), "] hello");
+  EXPECT_EQ(ReadGreeting(line, "t1", &reply), Greeting::kReady);
+  EXPECT_EQ(reply, "t1 OK logged in");
+}
 
 TEST(GreetingTest, FollowsTheTable) {
   const char kGone[] = "* BYE the mail server is not available, try again later";
