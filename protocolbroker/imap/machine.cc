@@ -93,7 +93,6 @@ void Machine::Begin(absl::string_view line) {
   command_.Clear();
   refusal_.clear();
   octets_ = dropped_ = 0;
-  if (tag.empty()) Refuse("BAD a command begins with a tag");
 }
 
 void Machine::Refuse(absl::string_view response) {
@@ -109,7 +108,9 @@ Step Machine::OnLine(absl::string_view line, Ending ending, bool more_buffered) 
   const bool first = !std::exchange(more_follows_, false);
   input_ = {Input::Kind::kLine, kCommandOctetsMax};
   if (first) Begin(line);
-  if (ending == Ending::kBareLf) return Bad("a line ends in CR LF, not in a bare LF");
+  // Refused, but still a line: what it announces is not read as commands.
+  if (ending == Ending::kBareLf) Refuse("BAD a line ends in CR LF, not in a bare LF");
+  if (tag_ == "*") Refuse("BAD a command begins with a tag");
   if (HasControl(line)) Refuse("BAD control character in the line");
   octets_ += line.size() + 2;
 
