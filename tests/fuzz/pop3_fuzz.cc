@@ -3,23 +3,21 @@
 // that is refused, or with octets that shift a field.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "protocolbroker/pop3/machine.h"
+#include "tests/fuzz/line_stream.h"
 
 namespace {
 
 using namespace postern::protocolbroker;  // NOLINT: a test
+using postern::fuzz::Check;
+using postern::fuzz::LineStream;
 using postern::protocolbroker::pop3::kCommandOctetsMax;
 using postern::protocolbroker::pop3::Machine;
-
-void Check(bool condition) {
-  if (!condition) abort();
-}
 
 void CheckCredentials(const Machine& machine) {
   for (const std::string& field : {machine.user(), machine.password()}) {
@@ -61,29 +59,13 @@ void CheckCapabilities(const std::string& reply, bool login_allowed, bool tls, c
   Check(absl::StrContains(reply, "\r\nPIPELINING\r\n") == !settings.backend_login);
 }
 
-// As ReadLine() would.
-struct Stream {
-  absl::string_view octets;
-
-  bool Take(size_t octets_max, absl::string_view* line, Ending* ending) {
-    const size_t lf = octets.substr(0, octets_max).find('\n');
-    const bool too_long = lf == absl::string_view::npos;
-    if (too_long && octets.size() < octets_max) return false;
-    *line = octets.substr(0, too_long ? octets_max : lf);
-    octets.remove_prefix(line->size() + (too_long ? 0 : 1));
-    *ending = too_long ? Ending::kTooLong : absl::EndsWith(*line, "\r") ? Ending::kCrLf : Ending::kBareLf;
-    if (*ending == Ending::kCrLf) line->remove_suffix(1);
-    return true;
-  }
-};
-
-void Run(Stream input, const Settings& settings, LoginAnswer answer) {
+void Run(LineStream input, const Settings& settings, LoginAnswer answer) {
   Machine machine(settings);
   CheckStep(machine, machine.OnConnect(), settings);
   bool tls = settings.implicit_tls;
   absl::string_view line;
   Ending ending;
-  while (machine.state() != State::kClosed && input.Take(machine.input().octets, &line, &ending)) {
+  while (machine.state() != State::kClosed && input.TakeLine(machine.input().octets, &line, &ending)) {
     const bool login_allowed = tls || settings.allow_plaintext_login, answers = machine.state() == State::kSasl;
     const Step step = machine.OnLine(line, ending, !input.octets.empty());
     CheckStep(machine, step, settings);
