@@ -11,7 +11,7 @@
     clear text after a failed handshake                     stls_test.InjectionTest.test_no_clear_text_after_...
     STLS where it is data                                   SessionTest.test_stls_as_an_argument_...
     STLS only as the first command                          stls_test.BeforeStlsTest
-    STLS with an argument                                   stls_test.BeforeStlsTest.test_anything_before_stls_...
+    STLS with an argument                                   stls_test.BeforeStlsTest.test_anything_before_...
     a login in clear text where it is refused               login_test
     another protocol's client (ALPN); one port's stream
       handed to a client of the other                       stls_test.TlsTest.test_alpn
@@ -34,9 +34,10 @@ import shutil
 import struct
 import subprocess
 
+import dialect
 import harness
 import pop3
-import pressure
+import starttls
 from harness import USER
 
 # RFC 5246 and its like, by their numbers: TLS of today does not know most names.
@@ -157,58 +158,8 @@ class SessionTest(harness.PosternTest):
         self.assertEqual(len(postern.log.find("login_failed")), 1)
 
 
-class ResourcesTest(harness.PosternTest):
-    def setUp(self):
-        super().setUp()
-        self.postern = self.start()
-
-    def tearDown(self):
-        with self.postern.logged_in() as client:
-            client.ok(b"STAT")
-
-    def connections(self):
-        return self.postern.connect(), self.postern.connect_stls(), self.postern.connect_tls()
-
-    def test_long_lines(self):
-        """One -ERR and the end, at the latest; what is behind is neither kept nor obeyed."""
-        for octets in (1 << 16, 1 << 22):
-            for client in self.connections():
-                with client:
-                    workers = self.postern.worker("protocolbroker", self.postern.session_of(client))
-                    try:
-                        client.send(b"A" * octets)
-                        client.send(b"\r\nCAPA\r\n")
-                    except OSError:
-                        pass  # closed before all was sent
-                    for worker in workers if harness.ROOT else ():
-                        try:
-                            self.assertLess(pressure.private_kib(worker), 1024)
-                        except OSError:
-                            pass  # it has ended already
-                    try:
-                        self.assertNotIn(b"+OK", client.rest())
-                    except OSError:
-                        pass
-
-    def test_empty_lines(self):
-        for client in self.connections():
-            with client:
-                client.send(b"\r\n" * 50)
-                for _ in range(50):
-                    self.assert_err(client.line())
-                client.capabilities()
-
-    def test_binary(self):
-        octets = bytes(range(256)) * 16
-        for client in self.connections():
-            with client:
-                try:
-                    client.send(octets)
-                    said = client.rest()
-                except OSError:
-                    continue
-                self.assertNotIn(b"+OK", said)
-                self.assertTrue(all(32 <= octet < 127 or octet in b"\r\n" for octet in said), said)
+class ResourcesTest(dialect.Pop3, starttls.Resources, harness.PosternTest):
+    pass
 
 
 if __name__ == "__main__":

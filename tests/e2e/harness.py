@@ -430,12 +430,14 @@ class Postern:
 class PosternTest(unittest.TestCase):
     """Base of all tests. What start() returned is stopped after the test and must end well."""
 
+    PROTOCOL = "pop3"  # of a service for which a test asks for no other
+
     def setUp(self):
         self.installation = installation()
         self.posterns = []
 
     def prepare(self, **settings):
-        postern = Postern(**settings)
+        postern = Postern(**{"protocol": self.PROTOCOL, **settings})
         self.posterns.append(postern)
         self.addCleanup(postern.discard)
         return postern

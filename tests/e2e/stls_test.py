@@ -1,161 +1,20 @@
 """The change from clear text to TLS, and how fronts fail at it: what is sent where it should not be is never obeyed, never
 answered inside TLS, and never ends the service."""
 
-import socket
 import ssl
 import subprocess
 
+import dialect
 import harness
 import pop3
-from harness import USER
+import starttls
 
 
-class InjectionTest(harness.PosternTest):
-    def setUp(self):
-        super().setUp()
-        self.postern = self.start()
-
-    def tearDown(self):
-        with self.postern.logged_in() as client:  # whatever happened, the next client is served
-            client.ok(b"STAT")
-
-    def check_refused(self, client):
-        """One -ERR at most (a reset may swallow it), the end, and a line in the log that names it."""
-        said = client.rest()
-        self.assertTrue(said == b"" or (said.startswith(b"-ERR") and said.count(b"\r\n") == 1), said)
-        session = self.postern.session_of(client)
-        self.postern.log.wait("dialogue_end", session=session, why="injection")
-        self.assertEqual(self.postern.log.find("tls", session=session), [])
-
-    def test_a_command_in_the_segment_of_stls(self):
-        login = b"USER %s\r\nPASS %s\r\n" % (USER.encode(), self.postern.password.encode())
-        for behind in (b"CAPA\r\n", b"\r\n", b"X", b"STLS\r\n", b"QUIT\r\n", login, b"A" * 4096):
-            with self.subTest(behind=behind[:9]), self.postern.connect() as client:
-                client.send(b"STLS\r\n" + behind)
-                self.check_refused(client)
-        self.assertEqual(self.postern.log.find("login"), [])
-
-    def test_a_client_hello_in_the_segment_of_stls_is_never_taken_for_a_command(self):
-        with self.postern.connect() as client:
-            client.send(b"STLS\r\n" + pop3.Engine(client.sock, self.postern.trust()).hello())
-            self.check_refused(client)
-
-    def test_a_command_after_the_reply_instead_of_a_client_hello(self):
-        for instead in (b"CAPA\r\n", b"USER demo\r\nPASS demo\r\n", b"\0" * 64, b"QUIT\r\n" * 100):
-            with self.subTest(instead=instead[:9]), self.postern.connect() as client:
-                client.ok(b"STLS")
-                client.send(instead)
-                said = client.rest()
-                self.assertTrue(said == b"" or said[0] == 21, said)  # nothing, or a TLS alert
-                self.postern.log.wait("tls_failed", session=self.postern.session_of(client))
-
-    def test_no_clear_text_after_a_failed_handshake(self):
-        other, _ = self.installation.make_certificate("stranger")
-        client = self.postern.connect()
-        client.ok(b"STLS")
-        raw = socket.socket(fileno=socket.dup(client.sock.fileno()))
-        raw.settimeout(30)
-        with self.assertRaises(ssl.SSLCertVerificationError):
-            client.handshake(pop3.verifying(other))
-        try:
-            raw.sendall(b"CAPA\r\nQUIT\r\n")
-            said = raw.recv(4096)
-        except ConnectionError:
-            said = b""
-        raw.close()
-        self.assertTrue(said == b"" or said[0] in (20, 21, 22, 23), said)
-
-    def test_a_fragment_does_not_reach_into_tls(self):
-        with self.postern.connect() as client:
-            client.send(b"STLS\r\nXYZ")
-            self.check_refused(client)
-        # Without the fragment nothing is carried over either.
-        with self.postern.connect() as client:
-            client.stls(self.postern.trust())
-            client.ok(b"CAPA")
-            self.assertIn(b"USER", client.lines())
-
-    def test_nothing_is_said_unasked_inside_tls(self):
-        with self.postern.connect_stls() as client:
-            client.sock.settimeout(0.3)
-            self.assertRaises(TimeoutError, client.sock.recv, 1)  # no second greeting
-            client.sock.settimeout(30)
-            client.ok(b"CAPA")
+class InjectionTest(dialect.Pop3, starttls.Injection, harness.PosternTest):
+    pass
 
 
-class BeforeStlsTest(harness.PosternTest):
-    def setUp(self):
-        super().setUp()
-        self.postern = self.start()
-
-    def test_anything_before_stls_in_any_number(self):
-        with self.postern.connect() as client:
-            for _ in range(10):
-                client.capabilities()
-                for command in (b"NOOP", b"USER demo", b"PASS x", b"XYZZY plugh", b"", b"STLS now", b"STLS ", b" STLS", b"AUTH"):
-                    client.command(command)
-            client.stls(self.postern.trust())
-            self.assert_ok(client.login(USER, self.postern.password))
-
-    def test_pipelined_before_stls(self):
-        with self.postern.connect() as client:
-            client.send(b"CAPA\r\nXYZZY\r\nCAPA\r\nSTLS\r\n")
-            self.assert_ok(client.line())
-            client.lines()
-            self.assert_err(client.line())
-            self.assert_ok(client.line())
-            client.lines()
-            self.assert_ok(client.line())
-            client.handshake(self.postern.trust())
-            self.assert_ok(client.login(USER, self.postern.password))
-
-    def test_octet_by_octet(self):
-        with self.postern.connect() as client:
-            for octet in b"capa\r\nstLS\r\n":
-                client.send(bytes([octet]))
-            self.assert_ok(client.line())
-            client.lines()
-            self.assert_ok(client.line())
-            client.handshake(self.postern.trust())
-            self.assert_ok(client.login(USER, self.postern.password))
-
-    def test_tls_octet_by_octet(self):
-        def send(octets):
-            for octet in octets:
-                client.send(bytes([octet]))
-
-        with self.postern.connect() as client:
-            client.ok(b"STLS")
-            engine = pop3.Engine(client.sock, self.postern.trust()).handshake(send)
-            engine.tls.write(b"CAPA\r\n")
-            send(engine.records())
-            self.assert_ok(engine.until(b"\r\n.\r\n"))
-
-    def test_the_first_command_in_the_segment_of_finished(self):
-        with self.postern.connect() as client:
-            client.ok(b"STLS")
-            segments = []
-            engine = pop3.Engine(client.sock, self.postern.trust())
-            client.send(engine.hello())
-            engine.take()
-            engine.handshake(segments.append)
-            engine.tls.write(b"CAPA\r\n")
-            client.send(b"".join(segments) + engine.records())
-            self.assert_ok(engine.until(b"\r\n.\r\n"))
-
-    def test_lines_that_are_none(self):
-        """A CR, a NUL and a bare LF never make a command of what they are part of."""
-        for line in (b"STLS\n", b"STLS\0\r\n", b"STLS\rCAPA\r\n", b"CAPA\n", b"\x01\r\n", b"CAPA\0\r\n", b"\r\r\n"):
-            with self.subTest(line=line), self.postern.connect() as client:
-                client.send(line)
-                self.assert_err(client.line())
-                # Either it goes on, one answer a line, or it is closed.
-                try:
-                    client.capabilities()
-                except (EOFError, ConnectionError):
-                    pass
-                self.assertEqual(self.postern.log.find("tls", session=self.postern.session_of(client)), [])
-
+class BeforeStlsTest(dialect.Pop3, starttls.BeforeStartTls, harness.PosternTest):
     def test_lines_without_an_end(self):
         for line in (b"A" * 4096 + b"\r\n", b"CAPA " + b"A" * 70000, b"STLS" + b" " * 300 + b"\r\n", b"\0" * 70000):
             with self.subTest(line=line[:9]), self.postern.connect() as client:
