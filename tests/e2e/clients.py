@@ -1,4 +1,5 @@
-"""What tests with real mail clients share: running a command that must end well, and each client on its own."""
+"""What tests with real mail clients share: running a command that must end well, and each client on its own. A client that
+speaks both protocols speaks the postern's."""
 
 import os
 import subprocess
@@ -53,9 +54,9 @@ def fetchmail(postern, port, how):
     home = private_directory(postern, "fetchmail")
     # Its certificates are wanted in a directory by hash, or a file.
     rc = (
-        'poll localhost protocol POP3 port %d username "%s" password "%s" %s sslcertck sslcertfile "%s" keep fetchall\n'
+        'poll localhost protocol %s port %d username "%s" password "%s" %s sslcertck sslcertfile "%s" keep fetchall\n'
         'mda "cat >>%s/mbox; echo =end= >>%s/mbox"\n'
-    ) % (port, USER, postern.password, how, postern.cert, home, home)
+    ) % (postern.protocol.upper(), port, USER, postern.password, how, postern.cert, home, home)
     private_file(home + "/rc", rc)
     run(["fetchmail", "-f", home + "/rc", "--pidfile", home + "/pid", "--nosyslog"], HOME=home, FETCHMAILHOME=home)
     with open(home + "/mbox", "rb") as file:
@@ -87,42 +88,78 @@ def getmail(postern):
         os.chmod(home, 0o711)
         run(["chown", "-R", "nobody", home + "/Maildir"])
     rc = (
-        "[retriever]\ntype = SimplePOP3SSLRetriever\nserver = localhost\nport = %d\nusername = %s\npassword = %s\n"
+        "[retriever]\ntype = Simple%sSSLRetriever\nserver = localhost\nport = %d\nusername = %s\npassword = %s\n"
         "ca_certs = %s\n[destination]\ntype = Maildir\npath = %s/Maildir/\n%s"
         "[options]\nread_all = true\ndelete = false\ndelivered_to = false\nreceived = false\n"
-    ) % (postern.pop3s, USER, postern.password, postern.cert, home, owner)
+    ) % (postern.protocol.upper(), postern.tls_port, USER, postern.password, postern.cert, home, owner)
     private_file(home + "/rc", rc)
     run(["getmail", "--getmaildir", home, "--rcfile", "rc"], HOME=home)
     return files_in(home + "/Maildir/new")
 
 
-def mutt(postern, port, scheme):
-    """Opens the mailbox on a terminal, copies every message of it into a file, leaves. The file."""
-    home = private_directory(postern, "mutt")
+def mutt(postern, port, scheme, program="mutt"):
+    """Opens the mailbox on a terminal, copies every message of it into a file, leaves. The file. neomutt is much the same."""
+    home = private_directory(postern, program)
+    if postern.protocol == "pop3":
+        own = 'set pop_pass="%s" pop_authenticators=user pop_delete=no pop_reconnect=no\n'
+    else:
+        own = 'set imap_pass="%s"\n'
     rc = (
-        'set pop_pass="%s" certificate_file="%s" ssl_force_tls=yes ssl_starttls=yes folder="%s"\n'
-        "set pop_authenticators=user pop_delete=no pop_reconnect=no quit=yes confirmappend=no confirmcreate=no\n"
-        "set mbox_type=mbox wait_key=no sleep_time=0 header_cache= message_cachedir= beep=no read_inc=0 net_inc=0\n"
+        'set certificate_file="%s" ssl_force_tls=yes ssl_starttls=yes folder="%s"\n'
+        "set quit=yes confirmappend=no confirmcreate=no\n"
+        'set mbox_type=mbox wait_key=no sleep_time=0 header_cache="" message_cachedir="" beep=no read_inc=0 net_inc=0\n'
         "push '%s<quit>'\n"
     )
     copy = "<copy-message>%s/mbox<enter>" % home
-    rc %= (postern.password, postern.cert, home, "<next-entry>".join([copy] * len(MESSAGES)))
+    rc = own % postern.password + rc % (postern.cert, home, "<next-entry>".join([copy] * len(MESSAGES)))
     private_file(home + "/rc", rc)
     # script(1) makes the terminal; the address holds no character that a shell would take for itself.
-    command = "mutt -n -F %s/rc -f %s://%s@localhost:%d/" % (home, scheme, USER, port)
+    command = "%s -n -F %s/rc -f %s://%s@localhost:%d/" % (program, home, scheme, USER, port)
     shown = run(["script", "-qec", command, "/dev/null"], HOME=home, TERM="xterm", LANG="C.UTF-8").stdout
     if not os.path.exists(home + "/mbox"):
-        raise AssertionError("mutt copied nothing; it showed %r" % shown)
+        raise AssertionError("%s copied nothing; it showed %r" % (program, shown))
     with open(home + "/mbox", "rb") as file:
         return file.read()
 
 
+def mbsync(postern, port, how):
+    """Brings every folder to this side, or what has changed in it since the last time. Where they are."""
+    home = postern.path("mbsync")
+    if not os.path.exists(home):
+        os.makedirs(private_directory(postern, "mbsync") + "/mail")
+    rc = (
+        "IMAPStore there\nHost localhost\nPort %d\nUser %s\nPass %s\nSSLType %s\nCertificateFile %s\nAuthMechs LOGIN\n\n"
+        "MaildirStore here\nPath %s/mail/\nInbox %s/mail/INBOX\nSubFolders Verbatim\n\n"
+        "Channel all\nFar :there:\nNear :here:\nPatterns *\nCreate Near\nSyncState *\n"
+    ) % (port, USER, postern.password, how, postern.cert, home, home)
+    run(["mbsync", "-c", private_file(home + "/rc", rc), "all"], HOME=home)
+    return home + "/mail"
+
+
+def offlineimap(postern, port, how):
+    """As mbsync()."""
+    home = postern.path("offlineimap")
+    if not os.path.exists(home):
+        private_directory(postern, "offlineimap")
+    rc = (
+        "[general]\naccounts = all\nui = basic\nmetadata = %s/meta\nfsync = no\n"
+        "[Account all]\nlocalrepository = here\nremoterepository = there\n"
+        "[Repository here]\ntype = Maildir\nlocalfolders = %s/mail\n"
+        "[Repository there]\ntype = IMAP\nremotehost = localhost\nremoteport = %d\nremoteuser = %s\nremotepass = %s\n"
+        "%s\nsslcacertfile = %s\nauth_mechanisms = LOGIN\n"
+    ) % (home, home, port, USER, postern.password, how, postern.cert)
+    run(["offlineimap", "-o", "-c", private_file(home + "/rc", rc)], HOME=home)
+    return home + "/mail"
+
+
 class ClientsTest(harness.PosternTest):
-    """Base of tests with clients before Debian's courierpop3d."""
+    """Base of tests with clients before Debian's courier."""
+
+    PROTOCOL = "pop3"
 
     def setUp(self):
         super().setUp()
-        self.postern = self.start()
+        self.postern = self.start(protocol=self.PROTOCOL)
 
     def check_ended(self, logins=1):
         """What the log must say of sessions that went well."""

@@ -139,12 +139,13 @@ def toml_sections(sections):
     return text
 
 
-def make_maildir(home, uid, messages):
-    """HOME/Maildir, root's no longer if it was, with these messages unread."""
+def make_maildir(home, uid, messages, folder=""):
+    """HOME/Maildir, or a folder in it (".name"), with these messages unread; the whole of HOME becomes the user's."""
+    maildir = home + "/Maildir/" + folder
     for name in ("new", "cur", "tmp"):
-        os.makedirs(home + "/Maildir/" + name)
+        os.makedirs(maildir + "/" + name)
     for number, message in enumerate(messages, 1):
-        with open("%s/Maildir/new/170000000%d.%d.localhost" % (home, number, number), "wb") as file:
+        with open("%s/new/170000000%d.%d.localhost" % (maildir, number, number), "wb") as file:
             file.write(message)
     if ROOT:
         for parent, directories, files in os.walk(home):
