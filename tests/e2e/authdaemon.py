@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 
+import harness
+from harness import USER
 from processes import eventually
 
 # What a program that looks up users and libraries reads.
-ETC = ("ld.so.cache", "nsswitch.conf", "passwd")
+ETC = ("ld.so.cache", "nsswitch.conf")
 SOCKET = "/run/courier/authdaemon/socket"
 GROUP = "courier"  # Debian's: the socket is 0777, its directory courier:courier 0750
 
@@ -34,7 +36,7 @@ DEFAULTOPTIONS=""
 
 
 class AuthDaemon:
-    def __init__(self, installation, user, password, uid, home):
+    def __init__(self, installation, user, password, uid, home, passwd="/etc/passwd"):
         """`user` is in the userdb. The group that may reach the socket is called GROUP in the namespace."""
         self.gid = installation.slot.uids()
         self.courier = installation.path("courier")
@@ -43,6 +45,7 @@ class AuthDaemon:
         os.makedirs(self.directory + "/etc/courier")
         for name in ETC:
             shutil.copy("/etc/" + name, self.directory + "/etc/")
+        shutil.copy(passwd, self.directory + "/etc/passwd")
         with open("/etc/group", encoding="utf-8") as groups:
             others = [line for line in groups if not line.startswith(GROUP + ":")]
         self._write("group", "".join(others) + "%s:x:%d:\n" % (GROUP, self.gid))
@@ -108,3 +111,44 @@ class AuthDaemon:
     def stop(self):
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class CourierTest(harness.PosternTest):
+    """Base of tests with one of courier's login programs as the backend."""
+
+    PROTOCOL = "pop3"
+    PROGRAMS = ("courierpop3login", "courierpop3d")  # the second is started by the first
+    ENVIRONMENT = {"POP3AUTH": "PLAIN LOGIN", "POP3AUTH_TLS": "PLAIN LOGIN"}
+
+    def prepare_courier(self, **service):
+        """A postern that is not started, and authdaemond, which is."""
+        postern = self.prepare(protocol=self.PROTOCOL)
+        courier = self.installation.path("courier/bin/")
+        settings = postern.settings["service." + self.PROTOCOL]
+        settings.update(
+            login="backend",
+            checkpassword=None,
+            backend=[*(courier + program for program in self.PROGRAMS), "Maildir"],
+            user="root",
+            groups=[GROUP],
+            backend_limits={"memory_mib": 256, "open_files": 64, "cpu_seconds": 600},
+            capabilities=None,  # courier says itself what it is capable of
+        )
+        settings["environment"].update(self.ENVIRONMENT)
+        settings.update(service)
+        postern.write("postern.toml", harness.toml_sections(postern.settings))
+        account = (USER, postern.password, postern.mail_uid, postern.home)
+        self.daemon = AuthDaemon(self.installation, *account, postern.etc_passwd)
+        self.addCleanup(self.daemon.stop)
+        postern.prefix = self.daemon.start().enter()
+        return postern
+
+    def start_courier(self, **service):
+        postern = self.prepare_courier(**service)
+        self.addCleanup(self.end, postern)
+        return postern.start()
+
+    def end(self, postern):
+        super().end(postern)
+        program = self.installation.path("courier/bin/" + self.PROGRAMS[0])
+        self.assertEqual(harness.processes.processes(lambda process: process.title().startswith(program)), [])

@@ -16,44 +16,13 @@ LOGGED_IN = b"+OK logged in."
 CAPABILITIES = ["TOP", "UIDL", "PIPELINING"]
 
 
-class CourierTest(harness.PosternTest):
-    def prepare_courier(self, **service):
-        """A postern that is not started, and authdaemond, which is."""
-        courier = self.installation.path("courier")
-        mechanisms = {"POP3AUTH": "PLAIN LOGIN", "POP3AUTH_TLS": "PLAIN LOGIN"}
-        settings = {
-            "login": "backend",
-            "checkpassword": None,
-            "backend": [courier + "/bin/courierpop3login", courier + "/bin/courierpop3d", "Maildir"],
-            "user": "root",
-            "groups": [authdaemon.GROUP],
-            "backend_limits": {"memory_mib": 256, "open_files": 64, "cpu_seconds": 600},
-            "environment": {"LD_LIBRARY_PATH": courier + "/lib", **mechanisms},
-            "capabilities": None,  # courier answers CAPA itself
-        }
-        postern = self.prepare(service={**settings, **service})
-        account = (USER, postern.password, postern.mail_uid, postern.home)
-        self.daemon = authdaemon.AuthDaemon(self.installation, *account)
-        self.addCleanup(self.daemon.stop)
-        postern.prefix = self.daemon.start().enter()
-        return postern
-
-    def start_courier(self, **service):
-        postern = self.prepare_courier(**service)
-        self.addCleanup(self.end, postern)
-        return postern.start()
-
+class CourierTest(authdaemon.CourierTest):
     def check_sasl(self, client):
         """PLAIN with an initial response, refused and then accepted: courier's, which postern does not look into."""
         for password, answer in (("wrong", b"-ERR Authentication failed."), (self.postern.password, LOGGED_IN)):
             message = base64.b64encode(b"\0%s\0%s" % (USER.encode(), password.encode()))
             self.assertEqual(client.command(b"AUTH PLAIN " + message), answer)
         client.ok(b"STAT")
-
-    def end(self, postern):
-        super().end(postern)
-        program = self.installation.path("courier/bin/courierpop3login")
-        self.assertEqual(harness.processes.processes(lambda process: process.title().startswith(program)), [])
 
 
 @unittest.skipUnless(ROOT, "only root has mount namespaces and other users")

@@ -1,6 +1,7 @@
 """What tests with real mail clients share: running a command that must end well, and each client on its own. A client that
 speaks both protocols speaks the postern's."""
 
+import hashlib
 import os
 import subprocess
 
@@ -150,6 +151,17 @@ def offlineimap(postern, port, how):
     ) % (home, home, port, USER, postern.password, how, postern.cert)
     run(["offlineimap", "-o", "-c", private_file(home + "/rc", rc)], HOME=home)
     return home + "/mail"
+
+
+def digests(directory):
+    """What is below it: {path: digest}; only messages, not the files in which a program keeps state of its own."""
+    found = {}
+    for parent, _, files in os.walk(directory):
+        for name in files:
+            if os.path.basename(parent) in ("new", "cur"):
+                with open(os.path.join(parent, name), "rb") as file:
+                    found[os.path.join(parent, name)] = hashlib.sha256(file.read()).hexdigest()
+    return found
 
 
 class ClientsTest(harness.PosternTest):

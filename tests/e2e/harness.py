@@ -177,6 +177,7 @@ class Postern:
         self.mail_uid = self.uid if self.uid != 0 else uids + 5
         self.role_uids = range(uids, uids + len(ROLES)) if self.uid == 0 else range(0)
         self.other_uid = uids + 7 if self.uid == 0 else None  # of another mailbox
+        self.etc_passwd = "/etc/passwd"  # what it sees there
         self.prefix = []  # a command that starts postern, after having entered a namespace for example
         self.arguments = []
         self.pass_fds = ()
@@ -256,7 +257,8 @@ class Postern:
             lines += "mail-%d:x:%d:%d::/:/bin/false\n" % (uid, uid, uid)
         script = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
         unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "name_uids"]
-        self.prefix = [*unshare, self.write("etc-passwd", lines)]
+        self.etc_passwd = self.write("etc-passwd", lines)
+        self.prefix = [*unshare, self.etc_passwd]
 
     def _settings(self, service, limits):
         defaults = {

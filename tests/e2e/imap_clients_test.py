@@ -1,6 +1,5 @@
 """Mail clients that people use, before Debian's imapd; each believes in the demo's certificate and no other."""
 
-import hashlib
 import imaplib
 import os
 
@@ -111,17 +110,6 @@ class GetmailTest(ImapTest):
         self.check_ended()
 
 
-def digests(directory):
-    """What is below it: {path: digest}; without the files in which clients keep state of their own."""
-    found = {}
-    for parent, _, files in os.walk(directory):
-        for name in files:
-            if os.path.basename(parent) in ("new", "cur"):
-                with open(os.path.join(parent, name), "rb") as file:
-                    found[os.path.join(parent, name)] = hashlib.sha256(file.read()).hexdigest()
-    return found
-
-
 class SynchronisationTest(ImapTest):
     """Many folders brought to this side; the second time nothing is left to do."""
 
@@ -133,13 +121,13 @@ class SynchronisationTest(ImapTest):
 
     def synchronise(self, client, port, how):
         here = client(self.postern, port, how)
-        first = digests(here)
+        first = clients.digests(here)
         self.assertEqual(len(first), len(MESSAGES) + FOLDERS)
         self.assertEqual(len({os.path.dirname(os.path.dirname(path)) for path in first}), 1 + FOLDERS)
-        there = digests(self.postern.home)
+        there = clients.digests(self.postern.home)
         client(self.postern, port, how)
-        self.assertEqual(digests(here), first)
-        self.assertEqual(digests(self.postern.home), there)
+        self.assertEqual(clients.digests(here), first)
+        self.assertEqual(clients.digests(self.postern.home), there)
         self.check_ended(2)
 
     def test_mbsync_starttls(self):
