@@ -114,5 +114,26 @@ TEST_F(LineIoTest, WritesUntilTheDeadlineToAPeerThatDoesNotRead) {
             absl::StatusCode::kUnavailable);
 }
 
+TEST_F(LineIoTest, TakesALiteralAndNothingBehindIt) {
+  const auto read = [this](size_t octets, absl::Duration time = absl::Seconds(10)) {
+    return ReadOctets(ours_.get(), octets, control_.get(), Deadline::In(time));
+  };
+  Send(absl::string_view("a\r\nb\0c)\r\n", 9));
+  EXPECT_EQ(*read(6), std::string("a\r\nb\0c", 6));
+  EXPECT_EQ(*read(0), "");
+  EXPECT_EQ(Left(), ")\r\n");
+  const std::string large(5000, 'x');
+  Send(large + "y");
+  EXPECT_EQ(*read(large.size()), large);
+  Send(large);
+  EXPECT_TRUE(Drop(ours_.get(), large.size(), control_.get(), Deadline::In(absl::Seconds(10))).ok());
+  EXPECT_EQ(Left(), "x");  // the y has been dropped with the rest
+  Send("ab");
+  EXPECT_TRUE(absl::IsDeadlineExceeded(read(3, absl::Milliseconds(10)).status()));
+  Send("c");
+  client_.Reset();
+  EXPECT_TRUE(absl::IsOutOfRange(read(2).status()));
+}
+
 }  // namespace
 }  // namespace postern::protocolbroker

@@ -333,5 +333,58 @@ TEST_F(RelayTest, AlpnOfAnotherProtocolIsRefused) {
   }
 }
 
+// What was said before the question comes first, then what the answer adds, then what is said afterwards; and what the
+// backend says meanwhile is left to whoever asked.
+TEST_F(RelayTest, StandsStillForWhoeverAsks) {
+  auto ask = ipc::SocketPair(SOCK_STREAM);
+  auto standing = ipc::SocketPair(SOCK_STREAM);
+  const int asked = ask->second.get(), said = standing->second.get();
+  RelayOptions options;
+  options.asked = asked;
+  options.on_asked = [asked, said](std::string* text) {
+    char octet;
+    if (read(asked, &octet, 1) != 1) return Answer::kNobody;
+    EXPECT_EQ(write(said, "!", 1), 1);     // it stands
+    EXPECT_EQ(read(asked, &octet, 1), 1);  // it may go on
+    text->append("answer\n");
+    return octet == 'e' ? Answer::kEnd : Answer::kGoOn;
+  };
+  Start(options);
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  char octet;
+  for (const char* then : {"g", "e"}) {
+    ASSERT_EQ(write(plain_.get(), "before\n", 7), 7);
+    ASSERT_EQ(write(ask->first.get(), "?", 1), 1);
+    ASSERT_EQ(read(standing->first.get(), &octet, 1), 1);
+    ASSERT_EQ(write(plain_.get(), "after\n", 6), 6);
+    ASSERT_EQ(write(ask->first.get(), then, 1), 1);
+  }
+  EXPECT_EQ(ReadClient(), "before\nanswer\nafter\nbefore\nanswer\n");
+  EXPECT_EQ(SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+  client_.Reset();
+  relay_.join();
+  EXPECT_EQ(outcome_.why, Why::kBackendClosed);
+}
+
+TEST_F(RelayTest, GoesOnWhenNobodyCanAskAnyMore) {
+  auto ask = ipc::SocketPair(SOCK_STREAM);
+  RelayOptions options;
+  options.asked = ask->second.get();
+  int calls = 0;
+  options.on_asked = [&calls](std::string*) {
+    ++calls;
+    return Answer::kNobody;
+  };
+  Start(options);
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  ask->first.Reset();
+  ASSERT_EQ(write(plain_.get(), "line\n", 5), 5);
+  plain_.Reset();
+  EXPECT_EQ(ReadClient(), "line\n");
+  client_.Reset();
+  relay_.join();
+  EXPECT_LE(calls, 1);
+}
+
 }  // namespace
 }  // namespace postern::tlsworker
