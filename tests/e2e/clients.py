@@ -109,7 +109,7 @@ def mutt(postern, port, scheme, program="mutt"):
         'set certificate_file="%s" ssl_force_tls=yes ssl_starttls=yes folder="%s"\n'
         "set quit=yes confirmappend=no confirmcreate=no\n"
         'set mbox_type=mbox wait_key=no sleep_time=0 header_cache="" message_cachedir="" beep=no read_inc=0 net_inc=0\n'
-        "push '%s<quit>'\n"
+        "push '<first-entry>%s<quit>'\n"
     )
     copy = "<copy-message>%s/mbox<enter>" % home
     rc = own % postern.password + rc % (postern.cert, home, "<next-entry>".join([copy] * len(MESSAGES)))
