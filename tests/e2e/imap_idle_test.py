@@ -17,13 +17,6 @@ while ! rm end 2>&-; do sleep 0.05; done; printf '* BYE enough\r\n'"""
 
 
 class ImapTest(harness.PosternTest):
-    def start_imap(self, limits=None, environment=(), **service):
-        postern = self.prepare(protocol="imap", service=service, limits=limits or {})
-        postern.settings["service.imap"]["environment"].update(environment)
-        postern.write("postern.toml", harness.toml_sections(postern.settings))
-        self.addCleanup(self.end, postern)
-        return postern.start()
-
     def idle(self, client):
         client.send(b"idle IDLE\r\n")
         untagged, reply = client.replies(b"idle")
@@ -33,7 +26,9 @@ class ImapTest(harness.PosternTest):
 class ManyTest(ImapTest):
     def setUp(self):
         super().setUp()
-        self.postern = self.start_imap(environment={"IMAP_IDLE_TIMEOUT": POLL_SECONDS}, limits={"sessions": SESSIONS})
+        courier = harness.courier_service("imap", self.installation.path("courier"))
+        polling = {"environment": {**courier["environment"], "IMAP_IDLE_TIMEOUT": POLL_SECONDS}}
+        self.postern = self.start(protocol="imap", service=polling, limits={"sessions": SESSIONS})
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             self.clients = list(pool.map(self.enter, range(SESSIONS)))
 
@@ -54,6 +49,7 @@ class ManyTest(ImapTest):
         self.assertTrue(reply.startswith(b"OK"), reply)
         client.ok(b"LOGOUT")
         self.assertEqual(client.sock.recv(1), b"")  # not SSLEOFError: the end is the server's word
+        client.sock.close()
 
     def vanish(self, client):
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -92,11 +88,12 @@ class EndingTest(ImapTest):
                 while octets := client.sock.recv(4096):  # neither a reset nor SSLEOFError
                     text += octets
                 self.assertEqual(text, last)
+                client.sock.close()
                 postern.log.wait("backend_end", session=session)
                 postern.log.wait("close", session=session)
 
     def check_killed(self, number, last=b""):
-        postern = self.start_imap(plaintext="allow")
+        postern = self.start(protocol="imap", service={"plaintext": "allow"})
 
         def end():
             (imapd,) = postern.processes(lambda process: process.title().endswith("/imapd Maildir"))
@@ -111,7 +108,7 @@ class EndingTest(ImapTest):
         self.check_killed(signal.SIGTERM, b"* BYE Courier-IMAP server shut down by signal.\r\n")
 
     def test_ends_by_itself(self):
-        postern = self.start_imap(plaintext="allow", backend=["/bin/sh", "-c", ENDING])
+        postern = self.start(protocol="imap", service={"plaintext": "allow", "backend": ["/bin/sh", "-c", ENDING]})
 
         def end():
             postern.write("home/end", "")

@@ -20,12 +20,12 @@ PASSWORD = "by-the-backend"  # where it does the login itself
 class Population:
     """One postern on the network that takes so many clients and no more; those that are going to vanish, and the others."""
 
-    def __init__(self, test, port, sessions, **service):
+    def __init__(self, test, port, sessions, protocol="pop3", **service):
         listen = {"listen": ["0.0.0.0:%d" % port], "listen_tls": ["0.0.0.0:%d" % (port + 1)], "plaintext": "allow"}
         limits = {"sessions": sessions, "keepalive_seconds": KEEPALIVE}
         self.network = test.network
-        self.postern = test.prepare(service={**listen, **service}, limits=limits)
-        self.postern.prefix = self.network.server.command()
+        self.postern = test.prepare(protocol=protocol, service={**listen, **service}, limits=limits)
+        self.postern.prefix = [*self.network.server.command(), *self.postern.prefix]
         self.postern.port, self.postern.tls_port = port, port + 1
         if service.get("login") == "backend":
             self.postern.password = PASSWORD
@@ -55,6 +55,13 @@ class Population:
     def enter_all_ways(self, vanishes=False):
         for connect in self.postern.connect, self.postern.connect_stls, self.postern.connect_tls:
             self.enter(connect, vanishes)
+
+    def idle_all_ways(self):
+        """IMAP's IDLE."""
+        self.enter_all_ways(vanishes=True)
+        for client in self.vanishing:
+            client.ok(b"SELECT INBOX")
+            client.command(b"IDLE")
 
     def sessions(self, clients):
         return {self.postern.session_of(client) for client in clients}
@@ -121,6 +128,11 @@ class KeepaliveTest(harness.PosternTest):
         # Octets on their way, of which the last are never acknowledged: then the kernel does not ask.
         busy = Population(self, 1310, 3, **ticking)
         busy.enter_all_ways(vanishes=True)
+        # In IDLE, and told of a message when they have gone.
+        courier = harness.courier_service("imap", self.installation.path("courier"))
+        polling = {**courier["environment"], "IMAP_IDLE_TIMEOUT": "1"}
+        idling = Population(self, 1810, 3, protocol="imap", environment=polling)
+        idling.idle_all_ways()
         # One that is there and takes nothing fares no better.
         deaf = Population(self, 1410, 1, **self.installation.backend("bulk"))
         deaf.enter(deaf.postern.connect_stls).ok(b"SEND 100000000")
@@ -132,11 +144,13 @@ class KeepaliveTest(harness.PosternTest):
             Resting(self, 1710, workers=3 + 5, **login),
         )
 
-        for population in (*quiet, busy):
+        populations = (*quiet, busy, idling)
+        for population in populations:
             population.check_full()
         before = [population.switches() for population in resting]
         self.network.vanish()
-        for population in (*quiet, busy):
+        idling.postern.deliver("1800000000.1.localhost")
+        for population in populations:
             population.await_end(population.vanishing)
         deaf.await_end(deaf.staying)
 
