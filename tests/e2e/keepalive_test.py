@@ -14,6 +14,7 @@ KEEPALIVE = 10
 GONE = 2 * KEEPALIVE  # as postern.toml(5) says
 SLACK = 15  # the kernel's timers are not exact, and octets that have just been sent are waited for a little longer
 TICKING = "printf '+OK ticking\\r\\n'; while printf '+OK tick\\r\\n'; do sleep 0.2; done"
+PREAUTH = "printf '* PREAUTH ready\\r\\n'; while read -r tag command; do printf '%s OK done\\r\\n' \"$tag\"; done"
 PASSWORD = "by-the-backend"  # where it does the login itself
 
 
@@ -56,10 +57,12 @@ class Population:
         for connect in self.postern.connect, self.postern.connect_stls, self.postern.connect_tls:
             self.enter(connect, vanishes)
 
-    def idle_all_ways(self):
-        """IMAP's IDLE."""
-        self.enter_all_ways(vanishes=True)
-        for client in self.vanishing:
+    def enter_idle_all_ways(self, vanishes=False):
+        """And IMAP's IDLE."""
+        clients = self.vanishing if vanishes else self.staying
+        others = len(clients)
+        self.enter_all_ways(vanishes)
+        for client in clients[others:]:
             client.ok(b"SELECT INBOX")
             client.command(b"IDLE")
 
@@ -89,12 +92,15 @@ class Population:
 class Resting(Population):
     """Silent clients before and after the login. `workers`: how many processes of ours are theirs."""
 
-    def __init__(self, test, port, workers, **service):
-        super().__init__(test, port, 5, **service)
+    def __init__(self, test, port, workers, protocol="pop3", **service):
+        super().__init__(test, port, 5, protocol, **service)
         self.workers = workers
         for connect in self.postern.connect, self.postern.connect_stls:
             self.connect(connect)
-        self.enter_all_ways()
+        if protocol == "imap":
+            self.enter_idle_all_ways()
+        else:
+            self.enter_all_ways()
 
     def switches(self):
         """Of every process, backends excepted: {pid: (title, how often it has run)}, once all sleep."""
@@ -118,8 +124,13 @@ class KeepaliveTest(harness.PosternTest):
         """All in one, for the time that they have to be waited for."""
         login = {"login": "backend", "checkpassword": None, **self.installation.backend("selflogin", PASSWORD)}
         ticking = {"backend": ["/bin/sh", "-c", TICKING], "environment": None}
+        preauth = {"greeting": "preauth", "backend": ["/bin/sh", "-c", PREAUTH], "environment": None}
         # Handed over and relayed; before the login too.
-        quiet = Population(self, 1110, 6), Population(self, 1210, 6, **login)
+        quiet = (
+            Population(self, 1110, 6),
+            Population(self, 1210, 6, **login),
+            Population(self, 2010, 6, protocol="imap", **preauth),
+        )
         for population in quiet:
             population.enter_all_ways(vanishes=True)
             population.connect(population.postern.connect, vanishes=True)
@@ -132,7 +143,7 @@ class KeepaliveTest(harness.PosternTest):
         courier = harness.courier_service("imap", self.installation.path("courier"))
         polling = {**courier["environment"], "IMAP_IDLE_TIMEOUT": "1"}
         idling = Population(self, 1810, 3, protocol="imap", environment=polling)
-        idling.idle_all_ways()
+        idling.enter_idle_all_ways(vanishes=True)
         # One that is there and takes nothing fares no better.
         deaf = Population(self, 1410, 1, **self.installation.backend("bulk"))
         deaf.enter(deaf.postern.connect_stls).ok(b"SEND 100000000")
@@ -142,6 +153,8 @@ class KeepaliveTest(harness.PosternTest):
             Resting(self, 1510, workers=3 + 2),
             Resting(self, 1610, workers=3 + 2, **login, capabilities=None),
             Resting(self, 1710, workers=3 + 5, **login),
+            Resting(self, 1910, workers=3 + 2, protocol="imap"),
+            Resting(self, 2110, workers=3 + 5, protocol="imap", **preauth),
         )
 
         populations = (*quiet, busy, idling)
@@ -159,7 +172,8 @@ class KeepaliveTest(harness.PosternTest):
         # The silent are still served, and the places of the others are free.
         for population in (*quiet, *resting):
             for client in population.staying:
-                client.command(b"NOOP")
+                client.send(b"DONE\r\n")  # ends IDLE, and is refused elsewhere
+                client.line()
         for population in quiet:
             for _ in population.vanishing:
                 population.enter(population.postern.connect_stls)
