@@ -60,6 +60,7 @@ class Entering {
  private:
   absl::Status CheckCaller() const;
   absl::Status PrepareWhatNeedsDescriptors();
+  absl::Status ArrangeFiles() const;
   absl::Status GiveUpPrivileges();
   absl::Status SetProcessAttributes();
   absl::Status Verify();
@@ -107,6 +108,13 @@ absl::Status Entering::PrepareWhatNeedsDescriptors() {
     LogMissing("landlock", ruleset.status().message());
   }
   return absl::OkStatus();
+}
+
+absl::Status Entering::ArrangeFiles() const {
+  if (policy_.root == Root::kEmpty) return EmptyRoot();
+  // An ordinary user may not mount /proc anew; there the user namespace keeps it out of other processes' entries.
+  if (policy_.root == Root::kReadOnly) RETURN_IF_ERROR(ReadOnlyRoot(policy_.pid && privileged_));
+  return policy_.tmpfs.empty() ? absl::OkStatus() : MountTmpfs(policy_.tmpfs, identity_);
 }
 
 absl::Status Entering::GiveUpPrivileges() {
@@ -183,7 +191,7 @@ absl::Status Entering::Run() {
   RETURN_IF_ERROR(CheckCaller());
   RETURN_IF_ERROR(PrepareWhatNeedsDescriptors());
   RETURN_IF_ERROR(UnshareNamespaces(policy_, privileged_));
-  if (policy_.empty_root) RETURN_IF_ERROR(EmptyRoot());
+  RETURN_IF_ERROR(ArrangeFiles());
   RETURN_IF_ERROR(SetLimits(policy_.limits));
   RETURN_IF_ERROR(GiveUpPrivileges());
   RETURN_IF_ERROR(SetProcessAttributes());

@@ -26,8 +26,8 @@ struct Identity {
 absl::Status CheckDescriptors(const Policy& policy, const std::vector<std::pair<std::string, int>>& fds);
 
 // Irrevocably gives up what the policy does not keep, then reads back from the kernel that it is gone. Order:
-// namespaces, root, rlimits, bounding set, groups, gid, uid, securebits (only if no capability is kept), capabilities,
-// parent death, dumpable, memory-deny-exec, no_new_privs, landlock, verification, the stage "enter".
+// namespaces, root and tmpfs, rlimits, bounding set, groups, gid, uid, securebits (only if no capability is kept),
+// capabilities, parent death, dumpable, memory-deny-exec, no_new_privs, landlock, verification, the stage "enter".
 //
 // Needs /proc, and a process of one thread. An error leaves the process half-way: the caller must exit.
 // As root: becomes `identity`, which may be uid 0 only where that is not the machine's root. Otherwise `identity` must

@@ -9,9 +9,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -321,6 +323,56 @@ TEST_F(CageTest, RootBecomesTheRole) {
             0);
   // The positive control: none of it is refused to root outside. (Not all: some would harm the machine.)
   EXPECT_EQ(InChild([] { return open("/etc/passwd", O_RDONLY) >= 0 && unshare(CLONE_NEWNS) == 0 ? 0 : 1; }), 0);
+}
+
+constexpr char kReadOnlyText[] = R"([namespaces]
+root = read-only
+tmpfs = /run
+)";
+
+// Inside: 0, or the number of the first thing that is not as it should be.
+int TryToWrite() {
+  if (open("/etc/passwd", O_RDONLY) < 0) return 1;
+  if (open("/dev/null", O_WRONLY) < 0) return 2;
+  for (const char* path : {"/tmp/cage-test", "/var/tmp/cage-test", "/dev/shm/cage-test"})
+    if (open(path, O_WRONLY | O_CREAT, 0600) >= 0 || errno != EROFS) return 3;
+  struct stat status;
+  if (stat("/run", &status) != 0 || status.st_uid != getuid() || status.st_nlink != 2) return 4;
+  if (open("/run/x", O_WRONLY | O_CREAT, 0700) < 0) return 5;
+  char path[] = "/run/x";
+  char* const arguments[] = {path, nullptr};
+  if (execve(path, arguments, nullptr) == 0 || errno != EACCES) return 6;
+  if (mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND, nullptr) == 0) return 7;
+  if (umount2("/run", MNT_DETACH) == 0) return 8;
+  return 0;
+}
+
+TEST_F(CageTest, AReadOnlyRootAndADirectoryOfItsOwn) {
+  const Policy policy = Parsed(kReadOnlyText);
+  EXPECT_EQ(InChild([&] { return Ok(Enter(policy, {kRoleUid, kRoleUid})) ? TryToWrite() : kSetUpFailed; }), 0);
+  EXPECT_EQ(InChild([&] {
+              if (!BecomeOrdinary()) return kSetUpFailed;
+              return Ok(Enter(policy, {kOrdinaryUid, kOrdinaryUid})) ? TryToWrite() : kSetUpFailed;
+            }),
+            0);
+  EXPECT_NE(access("/run/x", F_OK), 0);
+  Caged caged(Parsed("[namespaces]\nroot = read-only\ntmpfs = /no-such-directory\n"), {kRoleUid, kRoleUid});
+  EXPECT_EQ(caged.result(), "UNAVAILABLE: mount(/no-such-directory): No such file or directory");
+  // The positive control.
+  EXPECT_EQ(InChild([] { return BecomeOrdinary() && open("/tmp", O_TMPFILE | O_WRONLY, 0600) >= 0 ? 0 : 1; }), 0);
+}
+
+TEST_F(CageTest, ItsProcShowsItsOwnProcesses) {
+  Policy policy = Parsed(absl::StrCat(kReadOnlyText, "pid = new\n"));
+  // As the supervisor does it.
+  const pid_t pid = static_cast<pid_t>(syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, 0));
+  if (pid == 0) {
+    if (!Ok(Enter(policy, {kRoleUid, kRoleUid}))) _exit(kSetUpFailed);
+    _exit(access("/proc/1/stat", F_OK) == 0 && access("/proc/2/stat", F_OK) != 0 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(CageTest, AnOrdinaryUserGetsTheSameCage) {

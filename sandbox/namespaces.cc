@@ -63,6 +63,14 @@ absl::Status CheckRoot() {
   return absl::OkStatus();
 }
 
+// Only of "/", but the change was for all mounts or none.
+absl::Status CheckReadOnly() {
+  struct statvfs flags;
+  if (statvfs("/", &flags) != 0) return Refused(errno, "statvfs(/)");
+  if ((flags.f_flag & ST_RDONLY) == 0) return absl::UnavailableError("the root is not read-only");
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status UnshareNamespaces(const Policy& policy, bool privileged) {
@@ -107,6 +115,28 @@ absl::Status EmptyRoot() {
   if (mount(nullptr, "/", nullptr, MS_REMOUNT | MS_RDONLY | kRootFlags, nullptr) != 0)
     return Refused(errno, "mount(/, read-only)");
   return CheckRoot();
+}
+
+absl::Status ReadOnlyRoot(bool own_proc) {
+  mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID;
+  if (mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attributes, sizeof attributes) != 0)
+    return Refused(errno, "mount_setattr(/, read-only)", errno == ENOSYS ? "(Linux 5.12)" : "");
+  RETURN_IF_ERROR(CheckReadOnly());
+  if (own_proc && mount("proc", "/proc", "proc", kRootFlags | MS_RDONLY, nullptr) != 0)
+    return Refused(errno, "mount(/proc)");
+  return absl::OkStatus();
+}
+
+absl::Status MountTmpfs(const std::string& directory, const Identity& identity) {
+  const std::string options = absl::StrCat("size=4M,nr_inodes=512,mode=0700,uid=", identity.uid, ",gid=", identity.gid);
+  if (mount("tmpfs", directory.c_str(), "tmpfs", kRootFlags, options.c_str()) != 0)
+    return Refused(errno, absl::StrCat("mount(", directory, ")"));
+  struct statfs kind;
+  if (statfs(directory.c_str(), &kind) != 0) return Refused(errno, directory);
+  if (kind.f_type != TMPFS_MAGIC)
+    return absl::UnavailableError(absl::StrCat(directory, " is not the tmpfs mounted there"));
+  return absl::OkStatus();
 }
 
 }  // namespace postern::sandbox

@@ -41,6 +41,14 @@ bool IsName(absl::string_view text) {
 
 Words SplitWords(absl::string_view text) { return absl::StrSplit(text, absl::ByAnyChar(" \t,"), absl::SkipEmpty()); }
 
+// Absolute, and as the kernel would write it: "/run", not "/run/", "/", or with "..".
+bool IsDirectoryName(absl::string_view text) {
+  const Words names = absl::StrSplit(text, '/');
+  return names.size() > 1 && names[0].empty() && !absl::StrContains(text, ' ') &&
+         std::none_of(names.begin() + 1, names.end(),
+                      [](absl::string_view name) { return name.empty() || name == "." || name == ".."; });
+}
+
 // 64M, 1K, 20.
 std::optional<uint64_t> ParseSize(absl::string_view text) {
   int shift = 0;
@@ -327,11 +335,17 @@ void Parser::ParseNamespaces(const Statement& statement) {
   if (space != nullptr) {
     ChooseBool(statement, "keep", "new", space);
   } else if (statement.key == "root") {
-    ChooseBool(statement, "keep", "empty", &policy_.empty_root);
+    const int chosen = Choose(statement, {"keep", "read-only", "empty"});
+    if (chosen >= 0) policy_.root = chosen == 0 ? Root::kKeep : chosen == 1 ? Root::kReadOnly : Root::kEmpty;
+  } else if (statement.key == "tmpfs") {
+    if (!IsDirectoryName(statement.value))
+      errors_.Add(statement.line, statement.value,
+                  absl::StrCat("not the path of a directory: ", Quoted(statement.value)));
+    policy_.tmpfs = std::string(statement.value);
   } else if (statement.key == "landlock") {
     ChooseNeed(statement, "keep", "deny-all", &policy_.landlock);
   } else {
-    UnknownKey(statement, {"net", "mount", "ipc", "uts", "pid", "root", "landlock"});
+    UnknownKey(statement, {"net", "mount", "ipc", "uts", "pid", "root", "tmpfs", "landlock"});
   }
 }
 
@@ -396,9 +410,14 @@ void Parser::AddAt(const std::string& place, absl::string_view what) {
 void Parser::CheckWhole() {
   CheckKinds();
   CheckStages();
-  if (policy_.empty_root && !policy_.mount)
+  if (policy_.root != Root::kKeep && !policy_.mount)
     AddAt("namespaces/mount",
-          "mount = keep needs root = keep: without a mount namespace of its own the root cannot be empty");
+          absl::StrCat("mount = keep needs root = keep: without a mount namespace of its own the root cannot be ",
+                       policy_.root == Root::kEmpty ? "empty" : "read-only"));
+  if (!policy_.tmpfs.empty() && !policy_.mount)
+    AddAt("namespaces/tmpfs", "tmpfs needs mount = new: everybody would see it");
+  if (!policy_.tmpfs.empty() && policy_.root == Root::kEmpty)
+    AddAt("namespaces/tmpfs", "tmpfs needs root = keep or read-only: in an empty root there is no directory");
   if (!policy_.no_new_privs && policy_.landlock != Need::kNo)
     AddAt("namespaces/landlock", "landlock needs no-new-privs = yes");
 }

@@ -84,7 +84,9 @@ std::string Describe(const Policy& policy) {
   if (policy.pid) spaces.push_back("pid");
   std::vector<std::string> parts;
   if (!spaces.empty()) parts.push_back(absl::StrCat("own ", absl::StrJoin(spaces, ",")));
-  if (policy.empty_root) parts.push_back("empty root");
+  if (policy.root == Root::kEmpty) parts.push_back("empty root");
+  if (policy.root == Root::kReadOnly) parts.push_back("read-only root");
+  if (!policy.tmpfs.empty()) parts.push_back(absl::StrCat("own ", policy.tmpfs));
   if (policy.landlock != Need::kNo)
     parts.push_back(policy.landlock == Need::kTry ? "landlock if there is" : "landlock");
   parts.push_back(policy.caps.empty() ? "no capabilities"

@@ -14,6 +14,13 @@ namespace postern::sandbox {
 // A layer that an older kernel may lack: kTry goes on without it (and logs that), kRequire does not start.
 enum class Need { kNo, kTry, kRequire };
 
+// What is left of the machine's files.
+enum class Root {
+  kKeep,
+  kReadOnly,  // all that is mounted, and none of it can be written to; /proc shows the own PID namespace
+  kEmpty,
+};
+
 enum class Action { kAllow, kErrno, kKill };
 
 // All 64 bits of an argument count: an int with garbage above bit 31 matches nothing.
@@ -65,7 +72,8 @@ struct Policy {
                                             // pipe-read|pipe-write|file|any; every kept name has one
   bool net = true, mount = true, ipc = true, uts = true;  // true = new
   bool pid = false;
-  bool empty_root = true;
+  Root root = Root::kEmpty;
+  std::string tmpfs;  // a directory that is the role's own: small, empty, and gone with it; "" = none
   Need landlock = Need::kNo;
   Need memory_deny_exec = Need::kNo;
   std::vector<Limit> limits;  // [limits] without a name: set by Enter

@@ -61,7 +61,8 @@ TEST(PolicyTest, ReadsWhatIsWritten) {
   EXPECT_TRUE(policy->no_new_privs && !policy->dumpable && policy->parent_death_kill);
   EXPECT_EQ(policy->keep, (std::vector<std::string>{"client", "log", "listener*"}));
   EXPECT_EQ(policy->kind.at("listener"), "inet-listener");
-  EXPECT_TRUE(policy->net && policy->mount && policy->ipc && policy->uts && !policy->pid && policy->empty_root);
+  EXPECT_TRUE(policy->net && policy->mount && policy->ipc && policy->uts && !policy->pid);
+  EXPECT_TRUE(policy->root == Root::kEmpty && policy->tmpfs.empty());
   EXPECT_EQ(policy->landlock, Need::kTry);
   EXPECT_EQ(policy->memory_deny_exec, Need::kTry);
   ASSERT_EQ(policy->limits.size(), 2u);
@@ -90,7 +91,7 @@ TEST(PolicyTest, ReadsWhatIsWritten) {
 TEST(PolicyTest, WhatIsLeftOutIsClosed) {
   const auto policy = ParsePolicy("t", "policy v1\n");
   ASSERT_TRUE(policy.ok()) << policy.status();
-  EXPECT_TRUE(policy->net && policy->mount && policy->ipc && policy->uts && policy->empty_root);
+  EXPECT_TRUE(policy->net && policy->mount && policy->ipc && policy->uts && policy->root == Root::kEmpty);
   EXPECT_TRUE(policy->no_new_privs && !policy->dumpable && policy->parent_death_kill);
   EXPECT_TRUE(policy->caps.empty() && policy->keep.empty() && policy->stages.empty());
 }
@@ -103,6 +104,15 @@ TEST(PolicyTest, TheLaunchersPolicyIsPossible) {
   ASSERT_TRUE(policy.ok()) << policy.status();
   EXPECT_EQ(policy->caps, (std::vector<std::string>{"setuid", "setgid", "kill"}));
   EXPECT_EQ(Describe(*policy), "own pid; capabilities setuid,setgid,kill; all but 3 system calls");
+}
+
+TEST(PolicyTest, ARootThatOnlyCanBeRead) {
+  const auto policy =
+      ParsePolicy("t", "policy v1\n[namespaces]\nnet, mount, ipc, uts, pid = new\nroot = read-only\ntmpfs = /run\n");
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_EQ(policy->root, Root::kReadOnly);
+  EXPECT_EQ(policy->tmpfs, "/run");
+  EXPECT_EQ(Describe(*policy), "own net,mount,ipc,uts,pid; read-only root; own /run; no capabilities; no_new_privs");
 }
 
 struct Bad {
@@ -140,6 +150,15 @@ const Bad kBadFiles[] = {
     {"[namespaces]\nnet = holder\n", "t:3:7: \"holder\" is no value of \"net\": keep, new"},
     {"[namespaces]\nmount = keep\n",
      "t:3:1: mount = keep needs root = keep: without a mount namespace of its own the root cannot be empty"},
+    {"[namespaces]\nmount = keep\nroot = read-only\n",
+     "t:3:1: mount = keep needs root = keep: without a mount namespace of its own the root cannot be read-only"},
+    {"[namespaces]\nroot = readonly\n", "t:3:8: \"readonly\" is no value of \"root\": keep, read-only, empty"},
+    {"[namespaces]\nmount, root = keep\ntmpfs = /run\n", "t:4:1: tmpfs needs mount = new: everybody would see it"},
+    {"[namespaces]\ntmpfs = /run\n",
+     "t:3:1: tmpfs needs root = keep or read-only: in an empty root there is no directory"},
+    {"[namespaces]\nroot = keep\ntmpfs = run\n", "t:4:9: not the path of a directory: \"run\""},
+    {"[namespaces]\nroot = keep\ntmpfs = /\n", "t:4:9: not the path of a directory: \"/\""},
+    {"[namespaces]\nroot = keep\ntmpfs = /run/../etc\n", "t:4:9: not the path of a directory: \"/run/../etc\""},
     {"[namespaces]\nlandlock = deny-all\n[identity]\nno-new-privs = no\n", "t:3:1: landlock needs no-new-privs = yes"},
     {"[limits]\nnofiles = 3\n", "t:3:1: unknown key \"nofiles\" in [limits] (did you mean nofile?)"},
     {"[limits]\nas = 64MB\n", "t:3:6: expected a number, which may end in K, M or G; found \"64MB\""},
