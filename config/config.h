@@ -68,8 +68,8 @@ struct Service {
   BackendLimits backend_limits;
   bool no_new_privs = true;                                      // for the backend
   std::vector<std::pair<std::string, std::string>> environment;  // added to the backend's
-  // Besides postern's own, before the login: lines of POP3's CAPA, words of IMAP's CAPABILITY.
-  std::vector<std::string> capabilities;
+  // Besides postern's own, before the login: lines of POP3's CAPA, words of IMAP's CAPABILITY. None: ask the backend.
+  std::optional<std::vector<std::string>> capabilities;
   Place place;  // of the header
   Place checkpassword_place, backend_place, connect_place;
 };

@@ -83,7 +83,7 @@ TEST(ParseTest, ReadsEveryKey) {
   EXPECT_EQ(service.backend_place.line, 24);
   EXPECT_FALSE(service.no_new_privs);
   EXPECT_EQ(absl::StrJoin(service.environment, "|", absl::PairFormatter("=")), "LD_LIBRARY_PATH=/x|PATH=/bin|EMPTY=");
-  EXPECT_EQ(absl::StrJoin(service.capabilities, "|"), "TOP|UIDL|LOGIN-DELAY 900");
+  EXPECT_EQ(absl::StrJoin(service.capabilities.value(), "|"), "TOP|UIDL|LOGIN-DELAY 900");
 }
 
 TEST(ParseTest, ReadsSeveralCertificates) {

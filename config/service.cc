@@ -9,8 +9,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "base/socket_address.h"
+#include "capabilities/rules.h"
 
 namespace postern::config {
 namespace {
@@ -19,10 +19,6 @@ constexpr size_t kNameOctetsMax = 32;
 constexpr size_t kCommandWordsMax = 64;
 constexpr size_t kGroupsMax = 16;
 constexpr size_t kCertificatesMax = 16;
-constexpr size_t kCapabilitiesMax = 12;
-constexpr size_t kImapCapabilitiesMax = 64;
-constexpr size_t kImapCapabilityOctetsMax = 64;
-constexpr size_t kCapabilityOctetsMax = 510;  // a line of CAPA without CRLF: RFC 2449 §4
 
 constexpr absl::string_view kProtocols[] = {"pop3", "imap"};
 constexpr absl::string_view kLogins[] = {"checkpassword", "backend"};
@@ -43,17 +39,6 @@ constexpr absl::string_view kOwnVariables[] = {"PROTO",    "USER",     "HOME",  
                                                "AUTHADDR", "POP3_TLS", "IMAP_TLS", "IMAPLOGINTAG"};
 constexpr absl::string_view kOwnVariablePrefixes[] = {"TCP", "SSL_"};
 
-// These depend on the state of the session (RFC 2595 §4: STLS only before TLS) or on what the broker does itself. Where
-// the backend does the login, it is the backend that must bear out all but the first two.
-constexpr absl::string_view kOwnCapabilities[] = {"STLS", "USER", "SASL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"};
-constexpr absl::string_view kOwnWithLoginByBackend[] = {"STLS", "USER"};
-// RFC 6856 §2.1 and §3: commands for before the login, when the broker has the client and no backend runs that could
-// obey them. Inside TLS a backend that does the login announces them itself.
-constexpr absl::string_view kBeforeLogin[] = {"UTF8", "LANG"};
-
-// RFC 2595 §3.1 and §3.2, RFC 4959, RFC 2221.
-constexpr absl::string_view kOwnImapCapabilities[] = {"STARTTLS", "LOGINDISABLED", "SASL-IR", "LOGIN-REFERRALS"};
-
 template <typename Words>
 bool Contains(const Words& words, absl::string_view word) {
   return std::find(std::begin(words), std::end(words), word) != std::end(words);
@@ -70,37 +55,11 @@ bool IsVariableName(absl::string_view name) {
          std::all_of(name.begin(), name.end(), [](unsigned char c) { return absl::ascii_isalnum(c) || c == '_'; });
 }
 
-bool IsOwnCapability(absl::string_view tag, const Service& service) {
-  if (service.protocol == "imap") return Contains(kOwnImapCapabilities, tag) || absl::StartsWith(tag, "AUTH=");
-  return service.login == Login::kBackend ? Contains(kOwnWithLoginByBackend, tag) : Contains(kOwnCapabilities, tag);
-}
-
 bool IsOwnVariable(absl::string_view name) {
   return Contains(kOwnVariables, name) ||
          std::any_of(std::begin(kOwnVariablePrefixes), std::end(kOwnVariablePrefixes),
                      [&](absl::string_view prefix) { return absl::StartsWith(name, prefix); });
 }
-
-// Letters, digits and hyphens, then words of printable ASCII, each behind a single space.
-bool IsCapability(absl::string_view line) {
-  const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
-  const bool tag_is_good = std::all_of(words[0].begin(), words[0].end(), [](unsigned char c) {
-    return absl::ascii_isupper(c) || absl::ascii_isdigit(c) || c == '-';
-  });
-  return tag_is_good && line.size() <= kCapabilityOctetsMax &&
-         std::all_of(words.begin(), words.end(), [](absl::string_view word) {
-           return !word.empty() && std::all_of(word.begin(), word.end(), absl::ascii_isgraph);
-         });
-}
-
-// An atom (RFC 3501 §9).
-bool IsImapCapability(absl::string_view word) {
-  return !word.empty() && word.size() <= kImapCapabilityOctetsMax &&
-         std::all_of(word.begin(), word.end(), absl::ascii_isgraph) &&
-         word.find_first_of("(){%*\"\\]") == absl::string_view::npos;
-}
-
-absl::string_view CapabilityTag(absl::string_view line) { return line.substr(0, line.find(' ')); }
 
 void ReadListeners(Reader& reader, absl::string_view key, bool implicit_tls, Service& service, Errors& errors) {
   std::vector<Reader::Text> texts;
@@ -146,34 +105,42 @@ void ReadEnvironment(Reader& reader, Service& service, Errors& errors) {
 }
 
 // "" if it may be in the list.
-std::string CapabilityProblem(absl::string_view line, const Service& service) {
+std::string CapabilityProblem(absl::string_view text, const Service& service) {
+  using capabilities::Verdict;
   const bool imap = service.protocol == "imap";
-  const absl::string_view tag = CapabilityTag(line);
-  if (imap && !IsImapCapability(line))
-    return absl::StrCat(Quote(line), " is not an atom (RFC 3501, section 9) of at most ", kImapCapabilityOctetsMax,
-                        " octets");
-  if (!imap && !IsCapability(line))
-    return absl::StrCat(Quote(line),
+  switch (imap ? capabilities::JudgeImap(text) : capabilities::JudgePop3(text, service.login == Login::kBackend)) {
+    case Verdict::kGood:
+      return "";
+    case Verdict::kOwn:
+      return absl::StrCat("whether ", capabilities::Tag(text), " is announced is decided by postern itself");
+    case Verdict::kBeforeLogin:
+      return absl::StrCat(capabilities::Tag(text),
+                          " is a command for before the login, when no backend runs yet that could obey it");
+    case Verdict::kMalformed:
+      break;
+  }
+  if (!imap)
+    return absl::StrCat(Quote(text),
                         " is not a tag of A-Z, 0-9 and -, then words of printable ASCII, each behind one space");
-  if (IsOwnCapability(tag, service)) return absl::StrCat("whether ", tag, " is announced is decided by postern itself");
-  if (!imap && Contains(kBeforeLogin, tag))
-    return absl::StrCat(tag, " is a command for before the login, when no backend runs yet that could obey it");
-  return "";
+  return absl::StrCat(Quote(text), " is not an atom (RFC 3501, section 9) of at most ",
+                      capabilities::kImapAtomOctetsMax, " octets");
 }
 
 void ReadCapabilities(Reader& reader, Service& service, Errors& errors) {
+  if (!reader.Has("capabilities")) return;
+  service.capabilities.emplace();
   std::vector<Reader::Text> lines;
   Place place;
   reader.Strings("capabilities", &lines, &place);
-  const size_t most = service.protocol == "imap" ? kImapCapabilitiesMax : kCapabilitiesMax;
+  const size_t most = service.protocol == "imap" ? capabilities::kImapAtomsMax : capabilities::kPop3LinesMax;
   if (lines.size() > most) errors.Add(place, absl::StrCat("capabilities must have at most ", most, " elements"));
   std::vector<absl::string_view> tags;
   for (const Reader::Text& line : lines) {
-    const absl::string_view tag = CapabilityTag(line.text);
+    const absl::string_view tag = capabilities::Tag(line.text);
     std::string problem = CapabilityProblem(line.text, service);
     if (problem.empty() && Contains(tags, tag)) problem = absl::StrCat(tag, " is given twice");
     if (problem.empty())
-      service.capabilities.push_back(line.text);
+      service.capabilities->push_back(line.text);
     else
       errors.Add(line.place, absl::StrCat("capabilities: ", problem));
     tags.push_back(tag);

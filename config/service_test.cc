@@ -299,6 +299,8 @@ TEST(ServiceTest, ReadsImap) {
   EXPECT_TRUE(config->services[0].preauth_greeting);
   EXPECT_EQ(config->services[0].capabilities, std::vector<std::string>({"IMAP4rev1", "THREAD=REFERENCES"}));
   EXPECT_FALSE(Parse(kPath, imap("greeting='tag'\n"))->services[0].preauth_greeting);
+  EXPECT_EQ(Parse(kPath, imap(""))->services[0].capabilities, std::nullopt);
+  EXPECT_EQ(Parse(kPath, imap("capabilities=[]\n"))->services[0].capabilities, std::vector<std::string>());
   Follow({
       {Minimal("greeting='tag'\n"), ":8:1: greeting is a matter of protocol = \"imap\""},
       {imap("greeting='ok'\n"), ":8:10: greeting must be \"tag\" or \"preauth\", not \"ok\""},
@@ -308,6 +310,10 @@ TEST(ServiceTest, ReadsImap) {
        ":8:28: capabilities: whether STARTTLS is announced is decided by postern itself"},
       {imap("capabilities=['IMAP4rev1', 'AUTH=PLAIN']\n"),
        ":8:28: capabilities: whether AUTH=PLAIN is announced is decided by postern itself"},
+      {imap("capabilities=['IMAP4rev1', 'starttls']\n"),
+       ":8:28: capabilities: whether starttls is announced is decided by postern itself"},
+      {imap("capabilities=['IMAP4rev1', 'LANGUAGE']\n"),
+       ":8:28: capabilities: LANGUAGE is a command for before the login, when no backend runs yet that could obey it"},
       {imap("capabilities=['IMAP4rev1', 'SORT DISPLAY']\n"),
        ":8:28: capabilities: \"SORT DISPLAY\" is not an atom (RFC 3501, section 9) of at most 64 octets"},
       {imap("capabilities=['IMAP4rev1', 'A]']\n"),

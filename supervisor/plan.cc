@@ -56,7 +56,8 @@ Options BrokerOptions(const Config& config) {
       options.push_back(service.preauth_greeting ? "--greeting=preauth" : "--greeting=tag");
       options.push_back(listener.implicit_tls ? "--tls=implicit" : "--tls=starttls");
       options.push_back(service.plaintext == config::Plaintext::kAllow ? "--plaintext=allow" : "--plaintext=refuse");
-      for (const std::string& capability : service.capabilities)
+      if (!service.capabilities.has_value()) continue;
+      for (const std::string& capability : *service.capabilities)
         options.push_back(absl::StrCat("--capability=", capability));
     }
   return options;
@@ -147,8 +148,8 @@ Options LauncherOptions(const Config& config, std::vector<std::string>* errors) 
       options.push_back(absl::StrCat("--proxy-protocol=", service.proxy_protocol));
     }
     // What was announced before the login is to be true after it.
-    if (service.protocol == "imap" && !service.capabilities.empty())
-      options.push_back(absl::StrCat("--environment=IMAP_CAPABILITY=", absl::StrJoin(service.capabilities, " ")));
+    if (service.protocol == "imap" && service.capabilities.has_value() && !service.capabilities->empty())
+      options.push_back(absl::StrCat("--environment=IMAP_CAPABILITY=", absl::StrJoin(*service.capabilities, " ")));
     for (const auto& [name, value] : service.environment)
       options.push_back(absl::StrCat("--environment=", name, "=", value));
   }
