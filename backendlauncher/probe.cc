@@ -5,7 +5,7 @@
 //
 // Descriptors, by name: log, stream (the backend's 0 and 1), stderr (its 2).
 
-#include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +29,7 @@ namespace postern::backendlauncher {
 namespace {
 
 constexpr char kUser[] = "probe";
+constexpr unsigned kLifeSeconds = 30;  // for a supervisor that dies before the kernel was told to kill us with it
 // Addresses that say "nobody from outside". The ports are any: programs want that there are some.
 constexpr ipc::Address kClient = {4, 49152, {127, 0, 0, 1}}, kServer = {4, 110, {127, 0, 0, 1}};
 
@@ -128,6 +129,9 @@ absl::Status Run(int argc, char** argv) {
   if (backend < 0) return absl::UnavailableError("fork");
   if (backend == 0) RunBackend(command, environment, stream.get(), stderr_fd.get());
   stream.Reset();  // its end of file is the backend's to cause
+  // Not by the default action, which the kernel withholds from pid 1.
+  signal(SIGALRM, [](int) { _exit(base::kExitTemporary); });
+  alarm(kLifeSeconds);
   WaitFor(backend);
   return absl::OkStatus();
 }

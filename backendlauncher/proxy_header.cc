@@ -11,7 +11,8 @@ namespace {
 
 // proxy-protocol.txt, section 2.2.
 constexpr char kSignature[] = {'\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
-constexpr char kVersion2Proxy = 0x21;
+constexpr char kVersion2Proxy = 0x21, kVersion2Local = 0x20;
+constexpr char kVersion1Unknown[] = "PROXY UNKNOWN\r\n";
 constexpr char kUnspecified = 0x00, kTcpOverIpv4 = 0x11, kTcpOverIpv6 = 0x21;
 constexpr char kTypeAuthority = 0x02, kTypeSsl = 0x20, kSubtypeSslVersion = 0x21, kSubtypeSslCipher = 0x23;
 constexpr char kClientSsl = 0x01;
@@ -30,7 +31,7 @@ absl::string_view Octets(const ipc::Address& address) {
 }
 
 std::string Version1(const ipc::Address& client, const ipc::Address& server) {
-  if (client.version != server.version) return "PROXY UNKNOWN\r\n";
+  if (client.version != server.version) return kVersion1Unknown;
   return absl::StrCat("PROXY TCP", client.version, " ", ipc::ToText(client), " ", ipc::ToText(server), " ", client.port,
                       " ", server.port, "\r\n");
 }
@@ -56,6 +57,12 @@ std::string Version2(const ipc::Address& client, const ipc::Address& server, con
 std::string ProxyHeader(int version, const ipc::Address& client, const ipc::Address& server,
                         const ipc::TlsFacts& facts) {
   return version == 1 ? Version1(client, server) : Version2(client, server, facts);
+}
+
+std::string ProxyHeaderForNobody(int version) {
+  if (version == 1) return kVersion1Unknown;
+  return absl::StrCat(absl::string_view(kSignature, sizeof kSignature), std::string{kVersion2Local, kUnspecified},
+                      BigEndian16(0));
 }
 
 }  // namespace postern::backendlauncher

@@ -14,6 +14,9 @@ namespace postern::backendlauncher {
 std::string ProxyHeader(int version, const ipc::Address& client, const ipc::Address& server,
                         const ipc::TlsFacts& facts);
 
+// The same where postern itself is the client: "UNKNOWN", or the command LOCAL, as of a health check.
+std::string ProxyHeaderForNobody(int version);
+
 }  // namespace postern::backendlauncher
 
 #endif  // POSTERN_BACKENDLAUNCHER_PROXY_HEADER_H_

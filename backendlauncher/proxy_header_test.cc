@@ -77,5 +77,10 @@ TEST(ProxyHeaderTest, Version2) {
               absl::StrCat("0d0a0d0a000d0a515549540a", row.hex));
 }
 
+TEST(ProxyHeaderTest, OfPosternItself) {
+  EXPECT_EQ(ProxyHeaderForNobody(1), "PROXY UNKNOWN\r\n");
+  EXPECT_EQ(ProxyHeaderForNobody(2), std::string("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16));
+}
+
 }  // namespace
 }  // namespace postern::backendlauncher

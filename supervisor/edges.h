@@ -37,7 +37,7 @@ inline constexpr Edge kEdges[] = {
 };
 // Besides, every role has a `control` socketpair to the supervisor (new at each start; its hang-up ends the role and
 // its workers) and a `log` socketpair to the logger, where it is a `source`; so have the supervisor and, as `stderr`,
-// the backends together.
+// the backends together; the probes share a `source`, too.
 
 }  // namespace postern::supervisor
 

@@ -39,6 +39,8 @@ absl::StatusOr<Layout> FindLayout(const config::Roles& roles) {
     layout.policies[role] = absl::StrCat(policies, "/", kRoleNames[role].name, ".policy");
   }
   layout.begin = binary("backendlauncher/begin");
+  layout.probe = binary("backendlauncher/probe");
+  layout.probe_policy = absl::StrCat(policies, "/probe.policy");
   return layout;
 }
 

@@ -15,6 +15,7 @@ struct Layout {
   std::array<std::string, kRoles> binaries;
   std::array<std::string, kRoles> policies;
   std::string begin;
+  std::string probe, probe_policy;
 };
 
 // From [roles] directory and policies where they are set. Else from where this program is: a Bazel build keeps the

@@ -8,11 +8,13 @@
 
 #include <optional>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "backendlauncher/confine.h"
+#include "backendlauncher/proxy_header.h"
 #include "base/status_macros.h"
 
 namespace postern::supervisor {
@@ -47,6 +49,15 @@ Options BrokerOptions(const Config& config) {
   Options options = {absl::StrCat("--sessions=", config.limits.sessions), Seconds("login-seconds", config.limits.login),
                      Seconds("handshake-seconds", config.limits.handshake),
                      Seconds("idle-seconds", config.limits.idle)};
+  for (size_t i = 0; i < config.services.size(); ++i) {
+    const Service& service = config.services[i];
+    if (service.capabilities.has_value()) continue;
+    options.push_back(absl::StrCat("--ask=", i));
+    options.push_back(absl::StrCat("--service=", service.name));
+    if (service.proxy_protocol != 0)
+      options.push_back(absl::StrCat(
+          "--first=", absl::BytesToHexString(backendlauncher::ProxyHeaderForNobody(service.proxy_protocol))));
+  }
   for (size_t i = 0; i < config.services.size(); ++i)
     for (const Listener& listener : config.services[i].listeners) {
       const Service& service = config.services[i];
@@ -131,6 +142,14 @@ std::string ConfinementOption(const Service& service) {
                                                number(limits.cpu_seconds), octets(limits.file_mib), limits.nice}));
 }
 
+Options ProbeOptions(const Service& service) {
+  Options options = {LoginOption(service), ConfinementOption(service)};
+  for (const std::string& word : service.backend) options.push_back(absl::StrCat("--backend=", word));
+  for (const auto& [name, value] : service.environment)
+    options.push_back(absl::StrCat("--environment=", name, "=", value));
+  return options;
+}
+
 Options LauncherOptions(const Config& config, std::vector<std::string>* errors) {
   Options options = {absl::StrCat("--login-attempts=", config.limits.login_attempts),
                      absl::StrCat("--login-penalty=", config.limits.login_penalty),
@@ -169,12 +188,26 @@ void CheckUsers(const Plan& plan, const Config& config, std::vector<std::string>
   }
 }
 
-// The order of the logger's `source` descriptors: the roles, the supervisor.
+// The order of the logger's `source` descriptors: the roles, the supervisor, the probes.
 Options LoggerOptions() {
   Options options;
   for (const RoleName& role : kRoleNames) options.push_back(absl::StrCat("--source=", role.name));
   options.push_back("--source=supervisor");
+  options.push_back("--source=probe");
   return options;
+}
+
+// `remedy` is what to do where there is no such user.
+absl::StatusOr<sandbox::Identity> IdentityOf(const sandbox::Policy& policy, absl::string_view role,
+                                             absl::string_view remedy) {
+  if (!StartedAsRoot()) return sandbox::Identity{getuid(), getgid()};
+  const passwd* entry = getpwnam(policy.user.c_str());
+  if (entry == nullptr)
+    return absl::FailedPreconditionError(
+        absl::StrCat(policy.name, ": no user \"", policy.user, "\" for ", role, remedy));
+  if (entry->pw_uid == 0)
+    return absl::FailedPreconditionError(absl::StrCat(policy.name, ": ", role, " may not be root"));
+  return sandbox::Identity{entry->pw_uid, entry->pw_gid};
 }
 
 absl::StatusOr<sandbox::Identity> IdentityOf(const config::Roles& roles, RoleId role, const sandbox::Policy& policy) {
@@ -183,14 +216,25 @@ absl::StatusOr<sandbox::Identity> IdentityOf(const config::Roles& roles, RoleId 
     const uid_t uid = *roles.uid_base + kRoleNames[role].uid_offset;
     return sandbox::Identity{uid, uid};
   }
-  const passwd* entry = getpwnam(policy.user.c_str());
-  if (entry == nullptr)
-    return absl::FailedPreconditionError(absl::StrCat(policy.name, ": no user \"", policy.user, "\" for ",
-                                                      kRoleNames[role].name, " (adduser --system --group ", policy.user,
-                                                      ", or set uid_base in [roles])"));
-  if (entry->pw_uid == 0)
-    return absl::FailedPreconditionError(absl::StrCat(policy.name, ": ", kRoleNames[role].name, " may not be root"));
-  return sandbox::Identity{entry->pw_uid, entry->pw_gid};
+  return IdentityOf(policy, kRoleNames[role].name,
+                    absl::StrCat(" (adduser --system --group ", policy.user, ", or set uid_base in [roles])"));
+}
+
+// Where every service has `capabilities` nothing is asked, and the policy not read.
+absl::Status PlanProbes(const Config& config, Plan* plan) {
+  RolePlan probe;
+  probe.binary = plan->layout.probe;
+  probe.policy_path = plan->layout.probe_policy;
+  for (size_t i = 0; i < config.services.size(); ++i)
+    if (!config.services[i].capabilities.has_value()) plan->asked.push_back({i, probe});
+  if (plan->asked.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(probe.policy, sandbox::LoadPolicy(probe.policy_path));
+  ASSIGN_OR_RETURN(probe.identity, IdentityOf(probe.policy, "probe", ""));
+  for (Asked& asked : plan->asked) {
+    asked.probe = probe;
+    asked.probe.options = ProbeOptions(config.services[asked.service]);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -234,6 +278,9 @@ absl::StatusOr<Plan> MakePlan(Config config) {
       errors.emplace_back(identity.status().message());
   }
   need_program(plan.layout.begin);
+  need_program(plan.layout.probe);
+  if (const absl::Status probes = PlanProbes(config, &plan); !probes.ok())
+    report("policies", config.roles.policies_place, probes.message());
   CheckUsers(plan, config, &errors);
   plan.config = std::move(config);
   if (!errors.empty()) return absl::FailedPreconditionError(absl::StrJoin(errors, "\n"));

@@ -23,10 +23,17 @@ struct RolePlan {
   std::vector<std::string> options;  // besides --fds, --policy and --identity
 };
 
+// A backend that is asked what it can do, for want of `capabilities`.
+struct Asked {
+  size_t service;  // index
+  RolePlan probe;  // what starts it; unused with `connect`
+};
+
 struct Plan {
   config::Config config;
   Layout layout;
   std::array<RolePlan, kRoles> roles;
+  std::vector<Asked> asked;
 };
 
 // Whether roles can have users of their own, or all share the caller's in user namespaces.

@@ -36,7 +36,7 @@ constexpr absl::Duration kLookAgain = absl::Milliseconds(20);  // for workers wh
 constexpr absl::Duration kEndTime = absl::Seconds(3);          // to obey the hang-up, before SIGKILL
 constexpr timeval kLogSendTime = {0, 100000};  // then the record is dropped: a stuck log does not stop mail
 constexpr timeval kEdgeSendTime = {5, 0};      // while a role is being started again
-constexpr size_t kSupervisorLog = kRoles;
+constexpr size_t kSupervisorLog = kRoles, kProbeLog = kRoles + 1;
 
 absl::Status LimitSends(const UniqueFd& socket, const timeval& limit) {
   if (setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
@@ -96,7 +96,7 @@ absl::Status Supervisor::MakeEdges() {
 }
 
 // The descriptors of a role besides its edges. `own` keeps open what is opened for this start alone.
-absl::Status Supervisor::AddFiles(RoleId role, NamedFds* fds, std::vector<UniqueFd>* own) const {
+absl::Status Supervisor::AddFiles(RoleId role, NamedFds* fds, std::vector<UniqueFd>* own) {
   const auto add_file = [&](const char* name, const std::string& path) -> absl::Status {
     own->emplace_back(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!own->back().valid()) return absl::FailedPreconditionError(absl::StrCat(path, ": ", strerror(errno)));
@@ -118,6 +118,15 @@ absl::Status Supervisor::AddFiles(RoleId role, NamedFds* fds, std::vector<Unique
       fds->emplace_back("stderr", backend_log_.first.get());
       RETURN_IF_ERROR(add_file("begin", plan_.layout.begin));
       break;
+    case kProtocolBroker: {
+      ASSIGN_OR_RETURN(std::vector<UniqueFd> backends,
+                       probes_.Start(plan_, logs_[kProbeLog].first.get(), backend_log_.first.get()));
+      for (UniqueFd& backend : backends) {
+        fds->emplace_back("backend", backend.get());
+        own->push_back(std::move(backend));
+      }
+      break;
+    }
     case kLogger:
       for (const Pair& log : logs_) fds->emplace_back("source", log.second.get());
       fds->emplace_back("backend", backend_log_.second.get());
@@ -188,15 +197,17 @@ void Supervisor::Announce() const {
   std::string text = absl::StrFormat("%-16s %8s %6s  %s\n", "role", "pid", "uid", "cage");
   absl::StrAppendFormat(&text, "%-16s %8d %6d  %s\n", "supervisor", getpid(), geteuid(),
                         "none; reads the configuration and signals, nothing from the network");
-  for (size_t role = 0; role < kRoles; ++role) {
-    sandbox::Policy policy = plan_.roles[role].policy;
+  const auto add = [&text](absl::string_view name, absl::string_view pid, const RolePlan& role) {
+    sandbox::Policy policy = role.policy;
     if (!StartedAsRoot()) {  // as sandbox::Enter() has it
       policy.caps.clear();
       policy.no_new_privs = true;
     }
-    absl::StrAppendFormat(&text, "%-16s %8d %6d  %s\n", kRoleNames[role].name, roles_[role].pid,
-                          plan_.roles[role].identity.uid, sandbox::Describe(policy));
-  }
+    absl::StrAppendFormat(&text, "%-16s %8s %6d  %s\n", name, pid, role.identity.uid, sandbox::Describe(policy));
+  };
+  for (size_t role = 0; role < kRoles; ++role)
+    add(kRoleNames[role].name, absl::StrCat(roles_[role].pid), plan_.roles[role]);
+  if (!plan_.asked.empty()) add("probe", "(ended)", plan_.asked[0].probe);
   if (!StartedAsRoot())
     absl::StrAppend(&text,
                     "Started as an ordinary user, which is weaker: all roles share one uid, so that only their "
@@ -288,6 +299,7 @@ absl::Status Supervisor::OnControl(RoleId role) {
       status = take.template operator()<ipc::Role::kLogger>();
   }
   running.ready = status.ok();
+  if (running.ready && role == kProtocolBroker) probes_.End();
   if (!status.ok() && !absl::IsUnavailable(status)) running.control.Reset();
   return absl::OkStatus();
 }
@@ -316,9 +328,11 @@ void Supervisor::Drain() {
 
 absl::Status Supervisor::Reap() {
   int status;
-  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (probes_.OnEnd(pid)) continue;
     for (size_t role = 0; role < kRoles; ++role)
       if (roles_[role].pid == pid) RETURN_IF_ERROR(OnRoleEnd(static_cast<RoleId>(role), status));
+  }
   return absl::OkStatus();
 }
 
@@ -326,6 +340,7 @@ absl::Status Supervisor::OnRoleEnd(RoleId role, int status) {
   Running& running = roles_[role];
   const int code = ExitStatus(status);
   const pid_t pid = std::exchange(running.pid, -1);
+  if (role == kProtocolBroker) probes_.End();
   if (draining_ && role == kAcceptor) {
     // No session is left, as far as it knows. One that took over from another does not know all: then the time is
     // given.
@@ -356,6 +371,7 @@ absl::Status Supervisor::OnRoleEnd(RoleId role, int status) {
 // share: what does not obey the hang-up in time is killed by it.
 void Supervisor::EndAll() {
   listeners_.clear();
+  probes_.End();
   std::vector<pid_t> groups;
   for (Lingering& role : lingering_) {
     role.control.Reset();
@@ -368,6 +384,7 @@ void Supervisor::EndAll() {
   }
   const Deadline deadline = Deadline::In(kEndTime);
   const auto left = [&] {
+    if (probes_.running()) return true;
     // A role that has just been forked leads no group yet.
     for (size_t role = 0; role < kRoles; ++role)
       if (role != kLogger && roles_[role].pid > 0) return true;
@@ -395,9 +412,11 @@ void Supervisor::WaitForChildren(const Deadline& deadline) {
   signalfd_siginfo info;
   while (read(signals_.get(), &info, sizeof info) == sizeof info) {
   }
-  for (pid_t pid; (pid = waitpid(-1, nullptr, WNOHANG)) > 0;)
+  for (pid_t pid; (pid = waitpid(-1, nullptr, WNOHANG)) > 0;) {
+    probes_.OnEnd(pid);
     for (Running& role : roles_)
       if (role.pid == pid) role.pid = -1;
+  }
 }
 
 }  // namespace postern::supervisor

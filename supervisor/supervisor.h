@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "ipc/channel.h"
 #include "supervisor/plan.h"
+#include "supervisor/probes.h"
 #include "supervisor/spawn.h"
 
 namespace postern::supervisor {
@@ -49,7 +50,7 @@ class Supervisor {
   absl::Status Listen();
   absl::Status MakeEdges();
   absl::Status Start(RoleId role);
-  absl::Status AddFiles(RoleId role, NamedFds* fds, std::vector<base::UniqueFd>* own) const;
+  absl::Status AddFiles(RoleId role, NamedFds* fds, std::vector<base::UniqueFd>* own);
   absl::Status StartAll();
   void Announce() const;
   void Notify(int fd);
@@ -68,9 +69,10 @@ class Supervisor {
   const Plan plan_;
   std::vector<base::UniqueFd> listeners_;
   std::vector<Pair> edges_;            // as kEdges
-  std::array<Pair, kRoles + 1> logs_;  // first: the writer's end, second: the logger's; the last is ours
+  std::array<Pair, kRoles + 2> logs_;  // first: the writer's end, second: the logger's; the last: ours, the probes'
   std::array<Running, kRoles> roles_;
   std::vector<Lingering> lingering_;
+  Probes probes_;
   Pair backend_log_;            // a pipe: the backends' standard error, the logger's end
   bool acceptor_died_ = false;  // its successor knows nothing of the sessions before it
   base::UniqueFd signals_;

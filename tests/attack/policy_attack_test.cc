@@ -198,6 +198,7 @@ const Role kRoles[] = {
     {"tlsworker", {"zygote", "worker"}, {kNobodyMay, kNoDescriptors}},
     {"logger", {"serve"}, {kNobodyMay}},
     {"backendlauncher", {}, {kNotEvenTheLauncherMay}},
+    {"probe", {}, {kNotEvenTheLauncherMay}},  // what it cannot reach: tests/e2e/capabilities_test.py
 };
 
 enum Result { kWorked = 0, kFailed = 1, kNoCage = 2 };

@@ -28,7 +28,7 @@ from processes import eventually
 
 ROOT = os.geteuid() == 0
 ROLES = ("acceptor", "protocolbroker", "tlsworker", "backendlauncher", "logger")  # in the order of their uids
-BACKENDS = ("envdump", "bulk", "record", "counted", "selflogin")
+BACKENDS = ("answers", "envdump", "bulk", "record", "counted", "selflogin")
 CLIENTS = {"pop3": pop3.Client, "imap": imap.Client}  # by protocol
 USER = "demo"
 MESSAGES = (
