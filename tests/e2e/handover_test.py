@@ -1,12 +1,13 @@
 """The stream changes hands at PASS: from the broker to the backend, with every octet behind PASS's CRLF and no other."""
 
 import hashlib
+import itertools
 import os
 import random
-import select
 import threading
 
 import harness
+import patience
 import pop3
 from harness import MESSAGES, USER, eventually
 
@@ -212,29 +213,9 @@ class BulkTest(harness.PosternTest):
             engine = pop3.Engine(client.sock, self.postern.trust()).handshake()
             engine.send(b"USER %s\r\nPASS %s\r\n" % (USER.encode(), self.postern.password.encode()))
             engine.until(b"+OK bulk\r\n")
-            client.sock.setblocking(False)
-            expected = hashlib.sha256((b"+OK " + line) * count)
-            got, left, waiting, stalled = hashlib.sha256(), count * (4 + len(line)), b"", False
-            while left:
-                if not waiting and count:
-                    engine.tls.write(line * 10)
-                    waiting, count = engine.records(), count - 10
-                readable, writable, _ = select.select(
-                    [client.sock] if stalled else [], [client.sock] if waiting else [], [], 30 if stalled else 1
-                )
-                if writable:
-                    waiting = waiting[client.sock.send(waiting) :]
-                elif readable:
-                    self.assertTrue(engine.take())
-                    text = engine.plain()
-                    got.update(text)
-                    left -= len(text)
-                else:
-                    self.assertFalse(stalled, "nothing moves")
-                    stalled = True  # every buffer is full: from here on the replies are read
-                stalled = stalled or not count and not waiting
-            self.assertEqual(left, 0)
-            self.assertEqual(got.hexdigest(), expected.hexdigest())
+            expected = hashlib.sha256((b"+OK " + line) * count).hexdigest()
+            commands = itertools.repeat(line * 10, count // 10)
+            self.assertEqual(patience.digest_of_replies(engine, commands, count * (4 + len(line))), expected)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ TLS itself is asked for does not depend on the protocol and is tried on POP3.
     no close_notify                                         EndsTest.test_logout_...
     handshakes that stop, clients that wait for others'     TlsTest.test_stuck_peers_...
     lines too large, literals, empty lines, binary          ResourcesTest, imap_hostile_test
-    fragments: of records, segments, lines                  BeforeStartTlsTest, imap_slow_test
-    clients that vanish                                     vanish_test.ImapDialogueTest
-    buffers full both ways                                  imap_slow_test
+    fragments: of records, segments, lines                  BeforeStartTlsTest, imap_slow_test, imap_segments_test
+    clients that vanish                                     imap_vanish_test
+    buffers full both ways                                  imap_segments_test.FullTest
     bare LF around the end of a message                     RecordingTest
 """
 

@@ -7,45 +7,14 @@ import ssl
 import struct
 import time
 
+import dialect
 import harness
+import patience
 import pop3
-import pressure
 from harness import USER, eventually
+from patience import record
 
-WORKER_KIB_MAX = 4096
-
-
-def record(kind, octets, version=0x0301):
-    """A TLS record; 20 ChangeCipherSpec, 21 alert, 22 handshake, 23 application data."""
-    return struct.pack(">BHH", kind, version, len(octets)) + octets
-
-
-class PatientTest(harness.PosternTest):
-    def check_memory(self, postern, client):
-        """The session's workers have not grown."""
-        for role in ("protocolbroker", "tlsworker"):
-            for worker in postern.worker(role, postern.session_of(client)) if harness.ROOT else ():
-                self.assertLess(pressure.private_kib(worker), WORKER_KIB_MAX, worker)
-
-
-class SlowTest(PatientTest):
-    def closed_after(self, client, low, high, drip=b""):
-        """Within so many seconds of now, though an octet is sent each second (and as the first one)."""
-        started = time.monotonic()
-        sock = client.sock
-        sock.settimeout(1)
-        for octet in drip + b"\0" * 100:
-            try:
-                sock.sendall(bytes([octet]))
-                while sock.recv(4096):
-                    pass
-                break
-            except TimeoutError:
-                self.assertLess(time.monotonic() - started, high)
-            except OSError:
-                break
-        self.assertGreater(time.monotonic() - started, low)
-
+class SlowTest(dialect.Pop3, patience.Slow, harness.PosternTest):
     def test_a_second_flight_of_one_octet_a_second(self):
         postern = self.start(limits={"handshake_seconds": 3})
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
@@ -59,54 +28,6 @@ class SlowTest(PatientTest):
                     octets = engine.hello()
                 self.closed_after(client, 1.5, 6, octets)
         postern.log.wait("tls_failed", count=2)
-
-    def test_a_password_of_one_octet_a_second(self):
-        postern = self.start(limits={"login_seconds": 4, "handshake_seconds": 2})
-        with postern.connect_tls() as client:
-            client.ok(b"USER " + USER.encode())
-            self.closed_after(client, 2.5, 9, b"PASS it takes its time")
-        postern.log.wait("dialogue_end", why="login_time")
-
-    def test_a_client_that_never_reads(self):
-        """10 MB of commands, of whose answers it takes none: before TLS, before the login, and after it."""
-        postern = self.start(limits={"login_seconds": 6, "handshake_seconds": 2})
-        for connect in postern.connect, postern.connect_stls, postern.logged_in:
-            with self.subTest(connect.__name__), connect() as client:
-                session = postern.session_of(client)
-                client.sock.settimeout(0.5)
-                with self.assertRaises((TimeoutError, ConnectionError)):
-                    for _ in range(100):
-                        client.sock.sendall(b"CAPA\r\n" * 17000)
-                self.check_memory(postern, client)
-                with postern.logged_in() as other:
-                    other.ok(b"STAT")
-                if connect != postern.logged_in:
-                    postern.log.wait("dialogue_end", session=session, why="login_time")
-
-    def test_tls_in_records_of_one_octet(self):
-        """The ClientHello, and everything inside TLS."""
-        postern = self.start()
-        with postern.connect() as client:
-            client.ok(b"STLS")
-            engine = pop3.Engine(client.sock, postern.trust())
-            hello = engine.hello()[5:]
-            client.send(b"".join(record(22, hello[i : i + 1]) for i in range(len(hello))))
-            engine.take()
-            engine.handshake()
-            for line in (b"USER " + USER.encode(), b"PASS " + postern.password.encode(), b"RETR 1"):
-                for octet in line + b"\r\n":
-                    engine.tls.write(bytes([octet]))
-                client.send(engine.records())
-                self.assert_ok(engine.until(b"\r\n"))
-
-    def test_a_client_that_reads_octet_by_octet(self):
-        postern = self.start()
-        client = pop3.Client(postern.pop3)
-        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the kernel makes 2304 of it
-        client.greeted().stls(postern.trust()).login(USER, postern.password)
-        client.ok(b"RETR 3")
-        text = b"".join(line + b"\n" for line in client.lines())
-        self.assertEqual(text, harness.MESSAGES[2])
 
     def test_a_thousand_silent_connections(self):
         postern = self.start(limits={"sessions": 3000, "sessions_per_address": 1100})
@@ -128,7 +49,7 @@ class SlowTest(PatientTest):
         postern.log.wait("close", count=1010, seconds=60)
 
 
-class GarbageTest(PatientTest):
+class GarbageTest(patience.Patient, harness.PosternTest):
     """Instead of TLS."""
 
     def garbage(self, postern):

@@ -1,53 +1,16 @@
-"""Clients that vanish, by FIN and by RST, at every point of a handshake and of a dialogue: nothing of them stays, neither
-process nor descriptor nor slot, and nothing is deleted that they did not commit."""
+"""Clients that vanish at every point of a handshake and of a dialogue."""
 
 import itertools
-import socket
 import ssl
-import struct
 
+import dialect
 import harness
 import pop3
-from harness import USER, eventually
+import vanishing
+from harness import USER
 
-SESSIONS_AT_ONCE = 40  # vanished ones may still be on their way out; a leak of more than these is refused service
 
-
-class VanishTest(harness.PosternTest):
-    def setUp(self):
-        super().setUp()
-        self.postern = self.start(limits={"sessions": SESSIONS_AT_ONCE, "handshake_seconds": 5, "login_seconds": 10})
-        self.postern.logged_in().ok(b"QUIT")
-        self.before = self.descriptors()
-        self.messages = self.postern.messages()
-
-    def tearDown(self):
-        self.assertEqual(self.descriptors(), self.before)
-        self.assertEqual(self.postern.messages(), self.messages)
-        self.postern.logged_in().ok(b"QUIT")
-        for trouble in ("refused", "worker_died", "worker_failed", "bad_request", "role_died"):
-            self.assertEqual(self.postern.log.find(trouble), [])
-
-    def descriptors(self):
-        """Of every role, once no session is left."""
-        eventually(lambda: not self.postern.workers(), lambda: self.postern.workers())
-        find = self.postern.log.find
-        self.postern.log.until(lambda: len(find("accept")) == len(find("close")), "end of all sessions")
-        eventually(lambda: len(find("login")) == len(find("backend_end")), "end of all backends")
-        if not harness.ROOT:
-            return None
-        return {role: len(self.postern.role(role)[0].descriptors()) for role in harness.ROLES}
-
-    def vanish(self, client, reset):
-        if reset:
-            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        client.sock.close()
-
-    def make_room(self):
-        """Waits until few sessions are left, so that none is refused."""
-        find = self.postern.log.find
-        self.postern.log.until(lambda: len(find("accept")) - len(find("close")) < SESSIONS_AT_ONCE // 2, "room")
-
+class HandshakeTest(dialect.Pop3, vanishing.Vanishing, harness.PosternTest):
     def before_tls(self, stls):
         self.make_room()
         client = pop3.Client(self.postern.pop3 if stls else self.postern.pop3s)
@@ -88,27 +51,15 @@ class VanishTest(harness.PosternTest):
             if octets:
                 return octets, client
 
-    def test_in_the_dialogue(self):
-        password = b"PASS " + self.postern.password.encode()
-        script = [b"CAPA", b"STLS", None, b"CAPA", b"USER " + USER.encode(), password]
-        script += [b"STAT", b"RETR 3", b"DELE 1", b"LIST", b"UIDL", b"NOOP"]
-        for reset, steps in itertools.product((False, True), range(len(script) + 1)):
-            for last in ("answered", "unanswered", "half"):  # the last line of the steps
-                client = self.postern.connect()
-                self.make_room()
-                for number, line in enumerate(script[:steps]):
-                    whole = number + 1 < steps or last == "answered"
-                    if line is None:
-                        client.handshake(self.postern.trust())
-                    elif whole:
-                        client.ok(line)
-                        if line in (b"CAPA", b"RETR 3", b"LIST", b"UIDL"):
-                            client.lines()
-                    else:
-                        client.send(line + b"\r\n" if last == "unanswered" else line[: len(line) // 2 + 1])
-                self.vanish(client, reset)
-        # What a session that was lost in the middle of a login had started is over too.
-        eventually(lambda: len(self.postern.log.find("login")) == len(self.postern.log.find("backend_end")), "ends")
+
+class DialogueTest(dialect.Pop3, vanishing.Dialogue, harness.PosternTest):
+    def script(self, postern):
+        one, many = b"+OK", b"."  # line, lines
+        yield from ((b"CAPA\r\n", many), (b"STLS\r\n", one), (None, None), (b"CAPA\r\n", many))
+        yield b"USER %s\r\n" % USER.encode(), one
+        yield b"PASS %s\r\n" % postern.password.encode(), one
+        yield from ((b"STAT\r\n", one), (b"RETR 3\r\n", many), (b"DELE 1\r\n", one), (b"LIST\r\n", many))
+        yield from ((b"UIDL\r\n", many), (b"NOOP\r\n", one))
 
 
 if __name__ == "__main__":

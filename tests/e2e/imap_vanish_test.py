@@ -1,0 +1,26 @@
+"""IMAP clients that vanish at every point of a dialogue, in the middle of a literal or of a login for example."""
+
+import dialect
+import harness
+import vanishing
+from harness import USER
+
+
+class DialogueTest(dialect.Imap, vanishing.Dialogue, harness.PosternTest):
+    def script(self, postern):
+        user, password = USER.encode(), postern.password.encode()
+        yield from ((b"a CAPABILITY\r\n", b"a"), (b"b SELECT {9+}\r\nx LOGOUT\n\r\n", b"b"), (b"c STARTTLS\r\n", b"c"))
+        yield None, None
+        yield from ((b"d AUTHENTICATE PLAIN\r\n", b"+"), (b"*\r\n", b"d"), (b"e AUTHENTICATE LOGIN eA==\r\n", b"+"), (b"*\r\n", b"e"))
+        yield from ((b"f LOGIN {%d}\r\n" % len(user), b"+"), (user + b" {%d}\r\n" % len(password), b"+"), (password + b"\r\n", b"f"))
+        yield from ((b"g SELECT INBOX\r\n", b"g"), (b"h STORE 1 +FLAGS (\\Deleted)\r\n", b"h"), (b"i APPEND INBOX {20}\r\n", b"+"))
+
+
+class PreauthTest(DialogueTest):
+    """The broker stays between the two."""
+
+    SERVICE = {"greeting": "preauth"}
+
+
+if __name__ == "__main__":
+    harness.main()
