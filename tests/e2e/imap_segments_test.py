@@ -7,7 +7,7 @@ import dialect
 import harness
 import imap
 import patience
-from connection import Engine
+from connection import ClearText, Engine
 from harness import USER
 
 
@@ -51,6 +51,17 @@ class SegmentsTest(dialect.Imap, harness.PosternTest):
             with self.subTest(segments=segments):
                 self.converse(self.postern.connect(), segments, self.SASL)
 
+    def test_a_wrong_password_keeps_the_backend_away(self):
+        """What is behind it is the broker's, the next login and what is behind that too."""
+        for greeting in ("tag", "preauth"):
+            postern = self.start(service={"greeting": greeting})
+            right, wrong = (b"LOGIN %s {%d+}\r\n%s\r\n" % (USER.encode(), len(text), text) for text in (postern.password.encode(), b"x"))
+            with postern.connect_tls() as client:
+                client.send(b"a " + wrong + b"b NOOP\r\nc " + right + b"d NOOP\r\ne LOGOUT\r\n")
+                said = [line.partition(b" [")[0] for line in client.rest().split(b"\r\n")]
+                login = b"c OK LOGIN Ok." if greeting == "tag" else b"c OK Ready."
+                self.assertEqual(said, [b"a NO", b"b OK NOOP completed", login, *self.AFTER[1:]])
+
     def test_octet_by_octet(self):
         for before, answers in ((self.literals, self.LITERALS), (self.sasl, self.SASL)):
             whole = before + self.inside
@@ -60,27 +71,33 @@ class SegmentsTest(dialect.Imap, harness.PosternTest):
 
 class FullTest(dialect.Imap, harness.PosternTest):
     """Before imapd: 10 MB of commands, and no reply is read before nothing more can be written. Nobody may wait for ever, and
-    every reply is right. Where a program greets with PREAUTH the broker stays between the two."""
+    every reply is right."""
 
     COUNT = 150_000
 
-    def check(self, postern):
+    def check(self, engine):
+        tags = [b"%060d" % number for number in range(self.COUNT)]
+        commands = [b"".join(tag + b" NOOP\r\n" for tag in tags[at : at + 200]) for at in range(0, self.COUNT, 200)]
+        replies = b"".join(tag + b" OK NOOP completed\r\n" for tag in tags)
+        got = patience.digest_of_replies(engine, commands, len(replies))
+        self.assertEqual(got, hashlib.sha256(replies).hexdigest())
+
+    def test_full_buffers_both_ways(self):
+        postern = self.start()
         with imap.Client(postern.imaps) as client:
             engine = Engine(client.sock, postern.trust()).handshake()
             engine.until(b"\r\n")
             engine.send(self.raw_login(USER, postern.password))
             engine.until(b"\r\n")
-            tags = [b"%060d" % number for number in range(self.COUNT)]
-            commands = [b"".join(tag + b" NOOP\r\n" for tag in tags[at : at + 200]) for at in range(0, self.COUNT, 200)]
-            replies = b"".join(tag + b" OK NOOP completed\r\n" for tag in tags)
-            got = patience.digest_of_replies(engine, commands, len(replies))
-            self.assertEqual(got, hashlib.sha256(replies).hexdigest())
-
-    def test_full_buffers_both_ways(self):
-        self.check(self.start())
+            self.check(engine)
 
     def test_full_buffers_through_the_broker(self):
-        self.check(self.start(service={"greeting": "preauth"}))
+        """In clear text it stays before a program that greets with PREAUTH."""
+        postern = self.start(service={"greeting": "preauth", "plaintext": "allow"})
+        with postern.connect() as client:
+            client.login(USER, postern.password)
+            self.check(ClearText(client.sock))
+            self.assertTrue(postern.worker("protocolbroker", postern.session_of(client)))
 
 
 if __name__ == "__main__":

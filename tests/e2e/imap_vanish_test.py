@@ -17,9 +17,20 @@ class DialogueTest(dialect.Imap, vanishing.Dialogue, harness.PosternTest):
 
 
 class PreauthTest(DialogueTest):
-    """The broker stays between the two."""
+    """The tlsworker stands still while the broker waits for the program's greeting."""
 
     SERVICE = {"greeting": "preauth"}
+
+
+class RelayTest(DialogueTest):
+    """The broker stays between the two."""
+
+    SERVICE = {"greeting": "preauth", "plaintext": "allow"}
+
+    def script(self, postern):
+        for said, answer in super().script(postern):
+            if said is not None and b"STARTTLS" not in said:
+                yield said, answer
 
 
 if __name__ == "__main__":

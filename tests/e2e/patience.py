@@ -31,8 +31,7 @@ def digest_of_replies(engine, commands, octets):
             command = next(commands, None)
             more = command is not None
             if more:
-                engine.tls.write(command)
-                waiting = engine.records()
+                waiting = engine.sealed(command)
         stalled = stalled or not waiting
         readable, writable, _ = select.select(
             [sock] if stalled else [], [sock] if waiting else [], [], 30 if stalled else 1
