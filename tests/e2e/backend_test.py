@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 import unittest
 
 import harness
@@ -75,7 +76,7 @@ class BackendTest(harness.PosternTest):
         postern = self.start_envdump()
         for version in ("TLSv1.2", "TLSv1.3"):
             context = postern.trust()
-            context.minimum_version = context.maximum_version = getattr(pop3.ssl.TLSVersion, version.replace(".", "_"))
+            context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, version.replace(".", "_"))
             with postern.connect() as client:
                 client.stls(context)
                 cipher = client.sock.cipher()[0]
@@ -94,7 +95,7 @@ class BackendTest(harness.PosternTest):
         self.assertEqual(environment["HOME"], postern.home)
         self.assertEqual(environment["AUTHENTICATED"], USER)
         known = {"PATH", "PROTO", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPLOCALIP", "TCPLOCALPORT", "SSL_PROTOCOL", "SSL_CIPHER"}
-        known |= {"SSL_TLS_SNI_SERVERNAME", "POP3_TLS", "USER", "HOME", "SHELL", "AUTHENTICATED", "AUTHADDR"}
+        known |= {"SSL_TLS_SNI_SERVERNAME", "POP3_TLS", "IMAP_TLS", "USER", "HOME", "SHELL", "AUTHENTICATED", "AUTHADDR"}
         self.assertEqual(set(environment) - known, set())
         self.assertNotIn(postern.password, " ".join(environment.values()))
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import unittest
 
@@ -158,7 +159,7 @@ class ChoiceTest(CertificatesTest):
                     self.assertEqual(client.sock.selected_alpn_protocol(), selected)
             context = pop3.verifying(cert)
             context.set_alpn_protocols(["http/1.1"])
-            with pop3.Client(postern.pop3s) as client, self.assertRaises(pop3.ssl.SSLError):
+            with pop3.Client(postern.pop3s) as client, self.assertRaises(ssl.SSLError):
                 client.handshake(context, name)
             for refused in (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], ["-tls1_2", "-cipher", "AES128-GCM-SHA256"]):
                 self.assertIsNone(self.shown(postern, "-servername", name, *refused), refused)
