@@ -300,6 +300,8 @@ class Dialogue {
 
   // The tlsworker leaves the plain side to us until the greeting has passed. Then we go.
   absl::Status AnswerInsideTls() {
+    // The backend's end: as long as it is open here too, no end of file tells that the backend has ended.
+    client_.stream.Reset();
     const auto say = [this](absl::string_view line, imap::Greeting greeting) {
       return tls_side_->Resume(line, greeting == imap::Greeting::kMore    ? ipc::Next::kLine
                                      : greeting == imap::Greeting::kReady ? ipc::Next::kRelay
