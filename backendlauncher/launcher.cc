@@ -37,8 +37,7 @@ constexpr absl::Duration kAttemptTime = absl::Seconds(30);  // for one checkpass
 constexpr absl::Duration kStreamTime = absl::Seconds(10);   // for the broker to hand over, and for begin to exec
 constexpr absl::Duration kConnectTime = absl::Seconds(10);  // to a backend elsewhere
 constexpr absl::Duration kConnectAgain = absl::Milliseconds(20);
-constexpr absl::Duration kLookAgain = absl::Seconds(1);  // whether anybody still uses what was left behind
-constexpr int kMemoryPauseMillis = 10;                   // after there was none
+constexpr int kMemoryPauseMillis = 10;  // after there was none
 
 // cr.yp.to/checkpwd/interface.html
 constexpr int kCheckpasswordRejected = 1;
@@ -473,12 +472,14 @@ void Launcher::FindLeftovers() {
   EndLeftovers();
 }
 
-// Those whose time is over, but for what other backends of the same user may have come to share.
+// Those whose time is over, but for what other backends of the same user may have come to share. Where no time is given
+// nothing is to be shared: they may hold the client's stream, and with it the session.
 void Launcher::EndLeftovers() {
+  const bool shared = config_.leftover > absl::ZeroDuration();
   const auto is_backend = [this](pid_t pid) { return by_pid_.count(pid) != 0; };
   for (auto& [pid, leftover] : leftovers_) {
-    if (leftover.deadline.Passed() && leftover.uid != 0 && HasChildOf(leftover.uid, is_backend))
-      leftover.deadline = Deadline::In(std::max(config_.leftover, kLookAgain));
+    if (shared && leftover.deadline.Passed() && leftover.uid != 0 && HasChildOf(leftover.uid, is_backend))
+      leftover.deadline = Deadline::In(config_.leftover);
     if (leftover.deadline.Passed()) {
       leftover.deadline = Deadline::Never();  // its end makes us look again
       Event("left_behind").Add("killed", pid);

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -34,6 +35,7 @@ constexpr Reader::Range kDrainSeconds = {0, 3600};
 constexpr Reader::Range kLoginPenalty = {0, 1000};
 constexpr Reader::Range kBackendEndSeconds = {1, 3600};
 constexpr Reader::Range kLeftoverSeconds = {0, 3600};
+constexpr absl::Duration kImapLeftover = absl::Seconds(60);
 constexpr int kRoles = 5;                            // each has a uid of its own, from uid_base upward
 constexpr Reader::Range kUidBase = {1, 4294967290};  // the fifth may not be 2^32-1, which means "leave it"
 constexpr int64_t kSharedUids[] = {65534, 65535};    // nobody, and the 16-bit "leave it"
@@ -93,7 +95,10 @@ void ReadLimits(const Value& table, Limits& limits, Errors& errors) {
   reader.Duration("drain_seconds", kDrainSeconds, absl::Seconds(1), &limits.drain);
   reader.Integer("login_penalty", kLoginPenalty, &limits.login_penalty);
   reader.Duration("backend_end_seconds", kBackendEndSeconds, absl::Seconds(1), &limits.backend_end);
-  reader.Duration("leftover_seconds", kLeftoverSeconds, absl::Seconds(1), &limits.leftover);
+  absl::Duration leftover;
+  if (reader.Has("leftover_seconds") &&
+      reader.Duration("leftover_seconds", kLeftoverSeconds, absl::Seconds(1), &leftover))
+    limits.leftover = leftover;
   reader.Finish(kHomes);
   if (limits.sessions_per_address <= limits.sessions || !sessions_good) return;
   if (per_address_place.line == 0)
@@ -185,6 +190,15 @@ void ReportLoops(const Config& config, Errors& errors) {
   }
 }
 
+// courier's imapd starts a gam_server that its user's other sessions come to share, and hang without. With POP3
+// whatever a backend leaves is an accident.
+void SetLeftover(Config& config) {
+  if (config.limits.leftover.has_value()) return;
+  const bool imap = std::any_of(config.services.begin(), config.services.end(),
+                                [](const Service& service) { return service.protocol == "imap"; });
+  config.limits.leftover = imap ? kImapLeftover : absl::ZeroDuration();
+}
+
 void ReadServices(const Value& table, absl::string_view directory, Config& config, Errors& errors) {
   for (const Entry& entry : table.entries) {
     if (entry.value.kind == Kind::kTable)
@@ -206,6 +220,7 @@ void ReadSections(const Value& root, absl::string_view directory, Config& config
   if (!reader.Has("service") || (services != nullptr && services->entries.empty()))
     errors.Add({}, "there is no service, that is, no section such as [service.pop3]");
   reader.Finish(kHomes);
+  SetLeftover(config);
   ReportShortIdle(config, errors);
   ReportDuplicates(config, errors);
   ReportLoops(config, errors);

@@ -85,7 +85,7 @@ struct Limits {
   absl::Duration keepalive = absl::Seconds(300);   // of a client's silence, before the kernel asks whether it is there
   absl::Duration drain = absl::Seconds(30);        // after TERM, for sessions that are under way
   absl::Duration backend_end = absl::Seconds(60);  // for a backend whose client has gone
-  absl::Duration leftover = absl::ZeroDuration();  // for what a backend leaves behind when it ends
+  std::optional<absl::Duration> leftover;  // for what a backend leaves behind; Parse() sets it, by the protocols
   Place idle_place;
 };
 

@@ -289,6 +289,14 @@ TEST(ParseTest, HintsNameKeysThatAreKnown) {
   }
 }
 
+TEST(ParseTest, WhatIsLeftBehindIsSharedWithImapOnly) {
+  const std::string pop3 = Minimal(), imap = absl::StrReplaceAll(pop3, {{"'pop3'", "'imap'"}});
+  EXPECT_EQ(Parse(kPath, pop3)->limits.leftover, absl::ZeroDuration());
+  EXPECT_EQ(Parse(kPath, imap)->limits.leftover, absl::Seconds(60));
+  for (const std::string& text : {imap, pop3})
+    EXPECT_EQ(Parse(kPath, absl::StrCat(text, "[limits]\nleftover_seconds = 5\n"))->limits.leftover, absl::Seconds(5));
+}
+
 TEST(ParseTest, ReportsAllErrorsInTheOrderOfTheFile) {
   Follow({{"[service.s]\nprotocol = 'smtp'\nlisten = ['x']\n[roles]\nuidbase = 1\n[limits]\nsessions = 0\n",
            ":1:1: [service.s] has no certificate\n:1:1: [service.s] has no key\n"

@@ -154,7 +154,7 @@ Options LauncherOptions(const Config& config, std::vector<std::string>* errors) 
   Options options = {absl::StrCat("--login-attempts=", config.limits.login_attempts),
                      absl::StrCat("--login-penalty=", config.limits.login_penalty),
                      Seconds("backend-end-seconds", config.limits.backend_end),
-                     Seconds("leftover-seconds", config.limits.leftover)};
+                     Seconds("leftover-seconds", config.limits.leftover.value_or(absl::ZeroDuration()))};
   for (const Service& service : config.services) {
     options.push_back(absl::StrCat("--service=", service.name));
     options.push_back(LoginOption(service));

@@ -53,7 +53,7 @@ class LeftBehindTest(harness.PosternTest):
     def sleepers(self, number):
         return processes.processes(lambda process: process.title() == "sleep " + number)
 
-    def test_what_has_detached_itself_ends_with_the_last_backend_of_its_user(self):
+    def test_what_has_detached_itself_ends_with_its_backend_and_no_other(self):
         number = "1000.%d" % os.getpid()
         detached = "setsid setsid sleep %s </dev/null >/dev/null 2>&1 & read line" % number
         postern = self.start(service=script(detached))
@@ -61,15 +61,28 @@ class LeftBehindTest(harness.PosternTest):
         eventually(lambda: len(self.sleepers(number)) == 2, "both backends' children")
         first.sock.close()
         postern.log.wait("backend_end", count=1)
-        # They may have come to share it, and a login later the launcher has looked.
-        third = postern.logged_in()
-        eventually(lambda: len(self.sleepers(number)) == 3, "all three")
-        self.assertFalse(postern.log.find("left_behind"))
-        for client in (second, third):
-            client.send(b"over\r\n")
-            self.assert_closed(client)
-        postern.log.wait("left_behind", count=3)
-        eventually(lambda: not self.sleepers(number), "the end of all")
+        postern.log.wait("left_behind")
+        eventually(lambda: len(self.sleepers(number)) == 1, "the end of the first's")
+        second.send(b"over\r\n")
+        self.assert_closed(second)
+        eventually(lambda: not self.sleepers(number), "the end of the second's")
+        postern.log.wait("left_behind", count=2)
+
+    def test_with_time_it_lives_as_long_as_its_user_has_another_backend(self):
+        number = "1000.3%d" % os.getpid()
+        detached = "setsid setsid sleep %s </dev/null >/dev/null 2>&1 & read line" % number
+        postern = self.start(service=script(detached), limits={"leftover_seconds": 1})
+        first, second = postern.logged_in(), postern.logged_in()
+        eventually(lambda: len(self.sleepers(number)) == 2, "both backends' children")
+        first.sock.close()
+        postern.log.wait("backend_end", count=1)
+        ended = time.monotonic()
+        eventually(lambda: time.monotonic() - ended > 2.5, "more than its time")
+        self.assertEqual(len(self.sleepers(number)), 2)
+        second.send(b"over\r\n")
+        self.assert_closed(second)
+        postern.log.wait("left_behind", count=2)
+        eventually(lambda: not self.sleepers(number), "the end of both")
 
     def test_it_is_given_the_time_that_is_configured(self):
         number = "1000.2%d" % os.getpid()
