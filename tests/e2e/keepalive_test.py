@@ -154,7 +154,7 @@ class KeepaliveTest(harness.PosternTest):
             Resting(self, 1610, workers=3 + 2, **login, capabilities=None),
             Resting(self, 1710, workers=3 + 5, **login),
             Resting(self, 1910, workers=3 + 2, protocol="imap"),
-            Resting(self, 2110, workers=3 + 5, protocol="imap", **preauth),
+            Resting(self, 2110, workers=3 + 3, protocol="imap", **preauth),
         )
 
         populations = (*quiet, busy, idling)
