@@ -76,8 +76,8 @@ std::string ReadReport(const UniqueFd& pipe, int control, const Deadline& deadli
 }
 
 // The read end of a pipe that will hold the child's report; none if the system has no process for it.
-UniqueFd AskInChild(const std::vector<Question>& questions, size_t asked, const sandbox::Seal& seal, int control,
-                    const Deadline& deadline) {
+UniqueFd AskInChild(const std::vector<Question>& questions, size_t asked, const sandbox::Seal& seal,
+                    const std::vector<int>& others, int control, const Deadline& deadline) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return UniqueFd();
   UniqueFd reader(ends[0]), writer(ends[1]);
@@ -85,6 +85,7 @@ UniqueFd AskInChild(const std::vector<Question>& questions, size_t asked, const 
   if (child < 0) return UniqueFd();
   if (child > 0) return reader;
 
+  for (int other : others) close(other);
   // The others' sockets have to end when their own children close them.
   for (size_t i = 0; i < questions.size(); ++i)
     if (i != asked) close(questions[i].backend.get());
@@ -110,12 +111,13 @@ std::vector<std::string> Judge(const Question& question, absl::string_view repor
 
 }  // namespace
 
-std::vector<std::vector<std::string>> Ask(std::vector<Question> questions, const sandbox::Seal& seal, int control,
-                                          absl::Duration time) {
+std::vector<std::vector<std::string>> Ask(std::vector<Question> questions, const sandbox::Seal& seal,
+                                          const std::vector<int>& others, int control, absl::Duration time) {
   constexpr absl::Duration kGrace = absl::Milliseconds(500);  // for a child to say that the time is over
   const Deadline deadline = Deadline::In(time), reported = Deadline::In(time + kGrace);
   std::vector<UniqueFd> pipes;
-  for (size_t i = 0; i < questions.size(); ++i) pipes.push_back(AskInChild(questions, i, seal, control, deadline));
+  for (size_t i = 0; i < questions.size(); ++i)
+    pipes.push_back(AskInChild(questions, i, seal, others, control, deadline));
   for (Question& question : questions) question.backend.Reset();
   std::vector<std::vector<std::string>> answers;
   for (size_t i = 0; i < questions.size(); ++i)

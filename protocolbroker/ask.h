@@ -24,10 +24,10 @@ struct Question {
 
 // What each may be announced to be able to do, in the order of the questions; empty where it has not told, for whatever
 // reason. Each is asked by a child of its own under `seal`, all at the same time: what a backend says is read by a
-// process that has nothing but its socket, and one that says nothing keeps no other from being heard. Logs
-// "capabilities" or "capabilities_unknown" for each.
-std::vector<std::vector<std::string>> Ask(std::vector<Question> questions, const sandbox::Seal& seal, int control,
-                                          absl::Duration time);
+// process that has nothing but its socket (`others` are descriptors of ours that a child closes), and one that says
+// nothing keeps no other from being heard. Logs "capabilities" or "capabilities_unknown" for each.
+std::vector<std::vector<std::string>> Ask(std::vector<Question> questions, const sandbox::Seal& seal,
+                                          const std::vector<int>& others, int control, absl::Duration time);
 
 }  // namespace postern::protocolbroker
 

@@ -102,10 +102,10 @@ absl::Status TakeBackends(base::InheritedFds* fds, std::vector<Question>* questi
 }
 
 // What the backends say holds until a broker is started anew.
-void LearnCapabilities(Config* config, const sandbox::Seal& seal, int control) {
+void LearnCapabilities(Config* config, const sandbox::Seal& seal, const std::vector<int>& others, int control) {
   std::vector<uint32_t> services;
   for (const Question& question : config->questions) services.push_back(question.number);
-  const auto answers = Ask(std::move(config->questions), seal, control, kAskTime);
+  const auto answers = Ask(std::move(config->questions), seal, others, control, kAskTime);
   for (size_t i = 0; i < services.size(); ++i)
     for (Listener& listener : config->listeners)
       if (listener.service == services[i]) listener.settings.capabilities = answers[i];
@@ -127,7 +127,7 @@ absl::Status Run(int argc, char** argv) {
   ASSIGN_OR_RETURN(const sandbox::Seal zygote_seal, sandbox::Seal::Prepare(start.policy, "zygote"));
   ASSIGN_OR_RETURN(role::Zygote zygote, role::Zygote::Make(static_cast<size_t>(config.sessions)));
   RETURN_IF_ERROR(zygote_seal.Apply());
-  LearnCapabilities(&config, worker_seal, supervisor.fd());
+  LearnCapabilities(&config, worker_seal, {acceptor.fd(), tls.fd()}, supervisor.fd());
   RETURN_IF_ERROR(supervisor.Send(ipc::Ready{}));
 
   return zygote.Serve(supervisor.fd(), acceptor.fd(), [&]() -> absl::Status {

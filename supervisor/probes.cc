@@ -32,6 +32,7 @@ UniqueFd Connect(const config::Service& service) {
 }  // namespace
 
 absl::StatusOr<std::vector<UniqueFd>> Probes::Start(const Plan& plan, int log, int stderr_fd) {
+  End();
   std::vector<UniqueFd> backends;
   for (const Asked& asked : plan.asked) {
     const config::Service& service = plan.config.services[asked.service];

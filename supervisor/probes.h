@@ -14,9 +14,9 @@ namespace postern::supervisor {
 // The backends that a broker asks what they can do, when it starts and before any client is there.
 class Probes {
  public:
-  // Starts a program, or a connection, for each of plan.asked, and gives the broker's end of each, in that order. Where
-  // the system refuses one, that is a socket whose other end is closed: mail goes on without. `log` and `stderr_fd` are
-  // borrowed.
+  // Ends what is left of the last time and starts a program, or a connection, for each of plan.asked, and gives the
+  // broker's end of each, in that order. Where the system refuses one, that is a socket whose other end is closed: mail
+  // goes on without. `log` and `stderr_fd` are borrowed.
   absl::StatusOr<std::vector<base::UniqueFd>> Start(const Plan& plan, int log, int stderr_fd);
   // Ends them all; OnEnd() hears of it.
   void End();

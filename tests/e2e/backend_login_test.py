@@ -339,7 +339,7 @@ class Listener:
 class ConnectTest(harness.PosternTest):
     def start_connected(self, address, **service):
         settings = {"login": "backend", "checkpassword": None, "backend": None, "environment": None, "connect": address}
-        settings["capabilities"] = None
+        settings["capabilities"] = []  # else postern connects to it when it starts, to ask
         return self.start(service={**settings, **service})
 
     def listener(self, *arguments, unix=False):
