@@ -356,14 +356,15 @@ class Postern:
         names = os.listdir(self.maildir + "/new") + os.listdir(self.maildir + "/cur")
         return sorted(name.partition(":")[0] for name in names)
 
-    def deliver(self, name, message=MESSAGES[0]):
-        """As a Maildir wants it: nobody sees half of a message."""
-        path = "%s/tmp/%s" % (self.maildir, name)
+    def deliver(self, name, home=None, message=MESSAGES[0]):
+        """As a Maildir wants it: nobody sees half of a message. `home`: of another mailbox of the same uid."""
+        maildir = home + "/Maildir" if home else self.maildir
+        path = "%s/tmp/%s" % (maildir, name)
         with open(path, "wb") as file:
             file.write(message)
         if ROOT:
             os.chown(path, self.mail_uid, self.mail_uid)
-        os.rename(path, "%s/new/%s" % (self.maildir, name))
+        os.rename(path, "%s/new/%s" % (maildir, name))
 
     # Processes
 

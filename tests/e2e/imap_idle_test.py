@@ -10,7 +10,6 @@ import harness
 from harness import MESSAGES, eventually
 
 SESSIONS = 200
-POLL_SECONDS = "2"  # of imapd. gamin, which would tell it at once, forgets some where many sessions watch one mailbox
 # A backend that ends by itself, when the file `end` is there.
 ENDING = r"""printf '%s OK in\r\n' "$IMAPLOGINTAG"; read -r tag command; printf '+ idling\r\n'
 while ! rm end 2>&-; do sleep 0.05; done; printf '* BYE enough\r\n'"""
@@ -24,13 +23,26 @@ class ImapTest(harness.PosternTest):
 
 
 class ManyTest(ImapTest):
+    """Each session with a mailbox of its own: gamin's gam_server, which tells imapd of new mail at once, forgets some where many
+    sessions watch one."""
+
     def setUp(self):
         super().setUp()
-        courier = harness.courier_service("imap", self.installation.path("courier"))
-        polling = {"environment": {**courier["environment"], "IMAP_IDLE_TIMEOUT": POLL_SECONDS}}
-        self.postern = self.start(protocol="imap", service=polling, limits={"sessions": SESSIONS})
+        environment = harness.courier_service("imap", self.installation.path("courier"))["environment"]
+        service = {"environment": {**environment, "IMAP_ENHANCEDIDLE": "1"}}
+        self.postern = self.start(protocol="imap", service=service, limits={"sessions": SESSIONS})
+        self.homes = [self.postern.path("home-%d" % number) for number in range(SESSIONS)]
+        self.make_mailboxes()
+        self.clients = [self.enter(0)]  # this one starts gam_server, before many do so at once
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            self.clients = list(pool.map(self.enter, range(SESSIONS)))
+            self.clients += pool.map(self.enter, range(1, SESSIONS))
+
+    def make_mailboxes(self):
+        with open(self.postern.path("passwd"), "r+", encoding="utf-8") as passwd:
+            fields = passwd.read().rstrip("\n").split(":")
+            for number, home in enumerate(self.homes):
+                harness.make_maildir(home, self.postern.mail_uid, MESSAGES[:1])
+                passwd.write(":".join(["user-%d" % number, *fields[1:-1], home]) + "\n")
 
     def tearDown(self):
         for client in self.clients:
@@ -38,7 +50,7 @@ class ManyTest(ImapTest):
 
     def enter(self, number):
         client = self.postern.connect_stls() if number % 2 else self.postern.connect_tls()
-        client.login(harness.USER, self.postern.password)
+        client.login("user-%d" % number, self.postern.password)
         client.ok(b"SELECT INBOX")
         self.idle(client)
         return client
@@ -56,8 +68,9 @@ class ManyTest(ImapTest):
         client.sock.close()
 
     def test_every_session_is_told_of_every_message(self):
-        for number in range(len(MESSAGES) + 1, len(MESSAGES) + 4):
-            self.postern.deliver("18000000%02d.1.localhost" % number)
+        for number in range(2, 5):
+            for home in self.homes:
+                self.postern.deliver("18000000%02d.1.localhost" % number, home)
             for client in self.clients:
                 client.until(b"* %d EXISTS" % number)
         with concurrent.futures.ThreadPoolExecutor(8) as pool:

@@ -147,8 +147,8 @@ class KeepaliveTest(harness.PosternTest):
         # One that is there and takes nothing fares no better.
         deaf = Population(self, 1410, 1, **self.installation.backend("bulk"))
         deaf.enter(deaf.postern.connect_stls).ok(b"SEND 100000000")
-        # Each client inside TLS has a tlsworker. The broker's workers stay before the login, for all five where they relay,
-        # and in clear text where the backend does the login.
+        # Each client inside TLS has a tlsworker. The broker's workers stay before the login and where they relay: for all
+        # five where they answer CAPA, and in clear text where the backend does the login or says PREAUTH.
         resting = (
             Resting(self, 1510, workers=3 + 2),
             Resting(self, 1610, workers=3 + 2, **login, capabilities=None),

@@ -8,6 +8,8 @@ import unittest
 import harness
 from harness import USER, eventually
 
+# As Dovecot's imap without IMAPLOGINTAG.
+PREAUTH = "printf '* PREAUTH ready\\r\\n'; while read -r tag command; do printf '%s OK done\\r\\n' \"$tag\"; done"
 SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
@@ -37,9 +39,9 @@ def other_end(inode, process):
 
 @unittest.skipUnless(harness.ROOT, "only root sees the descriptors of all")
 class PathTest(harness.PosternTest):
-    def enter(self, protocol, connect):
+    def enter(self, protocol, connect, **service):
         """Logged in; the postern, the client and its backend."""
-        postern = self.start(protocol=protocol, service={"plaintext": "allow"})
+        postern = self.start(protocol=protocol, service={"plaintext": "allow", **service})
         self.before = {process.pid for process in self.ours(postern)}
         client = getattr(postern, connect)()
         client.login(USER, postern.password)
@@ -62,10 +64,11 @@ class PathTest(harness.PosternTest):
         return {process.pid for process in postern.processes() if inode in sockets(process).values()}
 
     def test_inside_tls(self):
-        for protocol in "pop3", "imap":
+        preauth = {"greeting": "preauth", "backend": ["/bin/sh", "-c", PREAUTH, "sh", "Maildir"]}
+        for protocol, service in ("pop3", {}), ("imap", {}), ("imap", preauth):
             for connect in "connect_stls", "connect_tls":
                 with self.subTest(protocol=protocol, connect=connect):
-                    postern, client, backend = self.enter(protocol, connect)
+                    postern, client, backend = self.enter(protocol, connect, **service)
                     (worker,) = self.of_session(postern, 1)
                     self.assertEqual(worker.title(), "tlsworker: session %08x" % postern.session_of(client))
                     self.assertEqual(self.holders(postern, inode_of_connection(client)), {worker.pid})
