@@ -30,7 +30,7 @@ class ManyTest(ImapTest):
         super().setUp()
         environment = harness.courier_service("imap", self.installation.path("courier"))["environment"]
         service = {"environment": {**environment, "IMAP_ENHANCEDIDLE": "1"}}
-        self.postern = self.start(protocol="imap", service=service, limits={"sessions": SESSIONS})
+        self.postern = self.start(protocol="imap", service=service, limits={"sessions": SESSIONS, "leftover_seconds": 1})
         self.homes = [self.postern.path("home-%d" % number) for number in range(SESSIONS)]
         self.make_mailboxes()
         self.clients = [self.enter(0)]  # this one starts gam_server, before many do so at once
