@@ -116,13 +116,12 @@ class AuthDaemon:
 class CourierTest(harness.PosternTest):
     """Base of tests with one of courier's login programs as the backend."""
 
-    PROTOCOL = "pop3"
     PROGRAMS = ("courierpop3login", "courierpop3d")  # the second is started by the first
     ENVIRONMENT = {"POP3AUTH": "PLAIN LOGIN", "POP3AUTH_TLS": "PLAIN LOGIN"}
 
     def prepare_courier(self, **service):
         """A postern that is not started, and authdaemond, which is."""
-        postern = self.prepare(protocol=self.PROTOCOL)
+        postern = self.prepare()
         courier = self.installation.path("courier/bin/")
         settings = postern.settings["service." + self.PROTOCOL]
         settings.update(

@@ -167,11 +167,9 @@ def digests(directory):
 class ClientsTest(harness.PosternTest):
     """Base of tests with clients before Debian's courier."""
 
-    PROTOCOL = "pop3"
-
     def setUp(self):
         super().setUp()
-        self.postern = self.start(protocol=self.PROTOCOL)
+        self.postern = self.start()
 
     def check_ended(self, logins=1):
         """What the log must say of sessions that went well."""

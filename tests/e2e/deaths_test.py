@@ -6,9 +6,10 @@ import signal
 import socket
 import time
 
+import dialect
 import harness
+from connection import BROKEN
 from harness import USER, eventually
-from pop3 import BROKEN
 
 
 def is_broken(client):
@@ -20,7 +21,9 @@ def is_broken(client):
         return True
 
 
-class WorkerTest(harness.PosternTest):
+class KillingTest(harness.PosternTest):
+    """Base of what is tried with workers."""
+
     def setUp(self):
         super().setUp()
         self.postern = self.start()
@@ -33,21 +36,39 @@ class WorkerTest(harness.PosternTest):
         self.postern.log.wait("worker_died", session=session, signal=9)
         self.postern.log.wait("close", session=session)
 
+
+class WorkerTest(dialect.Pop3, KillingTest):
+    BACKEND = "/courierpop3d"
+
     def test_a_tlsworkers_death_ends_one_session(self):
         victim, other, early = self.postern.logged_in(), self.postern.logged_in(), self.postern.connect_tls()
         self.kill_worker("tlsworker", victim)
-        other.ok(b"STAT")
+        other.ok(self.INSIDE)
         early.login(USER, self.postern.password)
-        early.ok(b"STAT")
-        self.postern.logged_in().ok(b"QUIT")
+        early.ok(self.INSIDE)
+        self.postern.logged_in().ok(self.QUIT)
 
     def test_a_protocolbrokers_death_ends_one_session(self):
         victim, other, early = self.postern.connect_tls(), self.postern.logged_in(), self.postern.connect_tls()
         self.kill_worker("protocolbroker", victim)
-        other.ok(b"STAT")
+        other.ok(self.INSIDE)
         early.login(USER, self.postern.password)
-        self.postern.logged_in().ok(b"QUIT")
+        self.postern.logged_in().ok(self.QUIT)
 
+    def test_a_backends_death_ends_one_session(self):
+        clients = [self.postern.logged_in() for _ in range(3)]
+        backends = self.postern.processes(lambda process: process.program().endswith(self.BACKEND))
+        self.assertEqual(len(backends), 3)
+        os.kill(backends[0].pid, signal.SIGKILL)
+        self.postern.log.wait("backend_end", status=128 + 9)
+        self.assertEqual(sum(is_broken(client) for client in clients), 1)
+
+
+class ImapWorkerTest(dialect.Imap, WorkerTest):
+    BACKEND = "/imapd"
+
+
+class DeletionTest(KillingTest):
     def test_a_tlsworkers_death_deletes_nothing(self):
         before = self.postern.messages()
         victim = self.postern.logged_in()
@@ -57,16 +78,10 @@ class WorkerTest(harness.PosternTest):
         self.postern.log.wait("backend_end")
         self.assertEqual(self.postern.messages(), before)
 
-    def test_a_backends_death_ends_one_session(self):
-        clients = [self.postern.logged_in() for _ in range(3)]
-        backends = self.postern.processes(lambda process: process.program().endswith("/courierpop3d"))
-        self.assertEqual(len(backends), 3)
-        os.kill(backends[0].pid, signal.SIGKILL)
-        self.postern.log.wait("backend_end", status=128 + 9)
-        self.assertEqual(sum(is_broken(client) for client in clients), 1)
-
 
 class RoleTest(harness.PosternTest):
+    """Base of what is tried with the roles."""
+
     def setUp(self):
         super().setUp()
         self.postern = self.start()
@@ -89,17 +104,34 @@ class RoleTest(harness.PosternTest):
             self.assertNotIn(old.pid, [process.pid for process in self.postern.role(role)])
             self.postern.log.wait("role_died", name=role, count=round_number)
             if survives:
-                before.ok(b"STAT")
-                self.assert_ok(before.command(b"NOOP"))
+                before.ok(self.INSIDE)
+                before.ok(b"NOOP")
         if survives:
-            before.ok(b"QUIT")
+            before.ok(self.QUIT)
         return early
+
+    def check_protocolbroker(self):
+        self.check_role("protocolbroker").login(USER, self.postern.password)
+
+    def check_backendlauncher(self):
+        # The backends are its children and go with it.
+        early = self.check_role("backendlauncher", survives=False)
+        # A session that had not logged in has lost its right to: it is told, or closed.
+        try:
+            early.send(self.raw_login(USER, self.postern.password))
+        except BROKEN:
+            pass
+        self.assertRegex(early.rest(), self.LATER)
+
+
+class Pop3RoleTest(dialect.Pop3, RoleTest):
+    LATER = rb"^(\+OK.*\r\n(-ERR .*\r\n)?)?$"
 
     def test_acceptor(self):
         self.check_role("acceptor").login(USER, self.postern.password)
 
     def test_protocolbroker(self):
-        self.check_role("protocolbroker").login(USER, self.postern.password)
+        self.check_protocolbroker()
 
     def test_tlsworker(self):
         self.check_role("tlsworker").login(USER, self.postern.password)
@@ -110,20 +142,25 @@ class RoleTest(harness.PosternTest):
         self.postern.log.wait("login", count=5)
 
     def test_backendlauncher(self):
-        # The backends are its children and go with it.
-        early = self.check_role("backendlauncher", survives=False)
-        # A session that had not logged in has lost its right to: it is told, or closed.
-        try:
-            early.ok(b"USER " + USER.encode())
-            self.assert_err(early.command(b"PASS " + self.postern.password.encode()))
-        except BROKEN:
-            pass
+        self.check_backendlauncher()
 
     def test_all_roles_at_once(self):
         for role in harness.ROLES:
             for process in self.postern.role(role):
                 os.kill(process.pid, signal.SIGKILL)
         eventually(self.log_in, "a login", 30)
+
+
+class ImapRoleTest(dialect.Imap, RoleTest):
+    """Of the roles that know the protocol, or start what does."""
+
+    LATER = rb"^(x NO \[UNAVAILABLE\] .*\r\n\* BYE .*\r\n)?$"
+
+    def test_protocolbroker(self):
+        self.check_protocolbroker()
+
+    def test_backendlauncher(self):
+        self.check_backendlauncher()
 
 
 class EndTest(harness.PosternTest):

@@ -14,7 +14,7 @@ class DovecotTest(clients.ClientsTest):
     def setUp(self):
         harness.PosternTest.setUp(self)
         service = {**dovecot.service(self.installation), "plaintext": "allow", "greeting": self.GREETING}
-        self.postern = self.start(protocol="imap", service=service)
+        self.postern = self.start(service=service)
         self.ways = (self.postern.connect, self.postern.connect_stls, self.postern.connect_tls)
 
     def test_login(self):

@@ -19,8 +19,7 @@ def b64(text):
 
 
 class LoginTest(harness.PosternTest):
-    def start(self, **settings):
-        return super().start(protocol="imap", **settings)
+    PROTOCOL = "imap"
 
     def begins(self, answer, beginning):
         """Nothing stands before it but what imapd says where gam_server takes its time."""
@@ -289,7 +288,7 @@ class WithoutNameTest(LoginTest):
     """A uid that is not in /etc/passwd: gamin does not work for it, and imapd says so."""
 
     def test_login(self):
-        postern = self.prepare(protocol="imap")
+        postern = self.prepare()
         postern.prefix = []
         self.addCleanup(self.end, postern)
         postern.start()

@@ -16,11 +16,13 @@ def on_the_wire(message):
 
 
 class MailboxTest(harness.PosternTest):
+    PROTOCOL = "imap"
+
     def setUp(self):
         super().setUp()
         environment = harness.courier_service("imap", self.installation.path("courier"))["environment"]
         environment["IMAP_ENHANCEDIDLE"] = "1"  # be told at once
-        self.postern = self.start(protocol="imap", service={"plaintext": "allow", "environment": environment})
+        self.postern = self.start(service={"plaintext": "allow", "environment": environment})
         self.ways = (self.postern.connect, self.postern.connect_stls, self.postern.connect_tls)
 
     def deliver(self, name):
@@ -120,11 +122,12 @@ class MailboxTest(harness.PosternTest):
 
 @unittest.skipUnless(ROOT, "only root has users with two uids")
 class TwoMailboxesTest(harness.PosternTest):
+    PROTOCOL = "imap"
     OTHER = "other"
 
     def setUp(self):
         super().setUp()
-        self.postern = self.start(protocol="imap")
+        self.postern = self.start()
         password = self.postern.add_mailbox(self.OTHER, [b"From: d@localhost\nSubject: only of other\n\nother\n"])
         self.passwords = {USER: self.postern.password, self.OTHER: password}
 
