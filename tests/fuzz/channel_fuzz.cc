@@ -47,7 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
   const char* packet = reinterpret_cast<const char*>(data) + 2;
   const size_t octets = size - 2, fds = data[1] % 8;
-  switch (data[0] % 12) {
+  switch (data[0] % 14) {
     case 0:
       Offer<LaunchLine, Role::kAcceptor, Role::kBackendLauncher>(packet, octets, fds);
       break;
@@ -80,6 +80,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 11:
       Offer<BackendSocket, Role::kBackendLauncher, Role::kProtocolBroker>(packet, octets, fds);
+      break;
+    case 12:
+      Offer<Hold, Role::kProtocolBroker, Role::kTlsWorker>(packet, octets, fds);
+      break;
+    case 13:
+      Offer<Held, Role::kTlsWorker, Role::kProtocolBroker>(packet, octets, fds);
       break;
     default:
       Offer<Authenticated, Role::kBegin, Role::kBackendLauncher>(packet, octets, fds);
