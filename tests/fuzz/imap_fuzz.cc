@@ -92,6 +92,7 @@ class Session {
       CheckAnswered(step);
     else
       CheckObeyed(line, step);
+    if (ending == Ending::kBareLf) CheckRefused(step);
     Perform(line, step, twins);
     return true;
   }
@@ -162,6 +163,12 @@ class Session {
     Check(has("STARTTLS") == !tls_);
     Check(has("LOGINDISABLED") == !LoginAllowed());
     Check(has("AUTH=PLAIN") == (LoginAllowed() && !settings_.backend_login));
+  }
+
+  // What ends in a bare LF is not a line for everybody, so it is no command here.
+  void CheckRefused(const Step& step) {
+    Check(step.act == Act::kNone || step.act == Act::kClose);
+    Check(step.reply.empty() || (IsTagged(step.reply) && !absl::StartsWith(step.reply, absl::StrCat(tag_, " OK"))));
   }
 
   // An answer to a challenge is obeyed as nothing else.
