@@ -11,14 +11,15 @@ TLS itself is asked for does not depend on the protocol and is tried on POP3.
     a second greeting, or more than one reply               InjectionTest.test_nothing_is_said_unasked_...
     clear text after a failed handshake                     InjectionTest.test_no_clear_text_after_...
     STARTTLS where it is data                               DataTest
-    STARTTLS only as the first command                      BeforeStartTlsTest
+    STARTTLS only as the first command                      BeforeStartTlsTest, SessionTest.test_tls_after_...
     STARTTLS with an argument, without a tag                SessionTest.test_starttls_that_is_none
     a login in clear text where it is refused, PREAUTH      SessionTest.test_a_login_in_clear_text_...
     another protocol's client (ALPN)                        TlsTest.test_alpn
     weak TLS                                                TlsTest.test_sslscan
     a connection cut before its end (truncation)            EndsTest
     no close_notify                                         EndsTest.test_logout_...
-    handshakes that stop, clients that wait for others'     TlsTest.test_stuck_peers_...
+    handshakes that stop, or never end                      TlsTest.test_a_handshake_that_stops, imap_slow_test
+    clients that wait for others' handshakes                TlsTest.test_stuck_peers_...
     lines too large, literals, empty lines, binary          ResourcesTest, imap_hostile_test
     fragments: of records, segments, lines                  BeforeStartTlsTest, imap_slow_test, imap_segments_test
     clients that vanish                                     imap_vanish_test
@@ -36,6 +37,7 @@ import dialect
 import harness
 import imap
 import starttls
+from connection import Engine
 from harness import USER, eventually
 
 
@@ -130,6 +132,13 @@ class SessionTest(ImapTest):
             self.assertNotIn("STARTTLS", client.capabilities())
             client.ok(b"SELECT INBOX")
         self.no_tls(postern)
+
+    def test_tls_after_a_login_that_failed(self):
+        postern = self.start(service={"plaintext": "allow"})
+        with postern.connect() as client:
+            _, reply = client.command(b"LOGIN demo wrong")
+            self.assertTrue(reply.startswith(b"NO [AUTHENTICATIONFAILED] "), reply)
+            client.starttls(postern.trust()).login(USER, postern.password)
 
     def test_what_was_said_of_a_login_before_tls_is_forgotten(self):
         postern = self.start(service={"plaintext": "allow"})
@@ -234,6 +243,16 @@ class TlsTest(ImapTest):
                 self.assertRegex(said, r"TLSv1.3 +enabled")
                 self.assertNotRegex(said, r"(?<!not )vulnerable")
 
+    def test_a_handshake_that_stops(self):
+        postern = self.start(limits={"handshake_seconds": 1})
+        hello = Engine(None, postern.trust()).hello()
+        for said in (b"", b"x", hello[:20], hello):
+            with postern.connect() as client:
+                client.ok(b"STARTTLS")
+                client.send(said)
+                self.assertNotIn(b"BAD", client.rest())
+                postern.log.wait("tls_failed", session=postern.session_of(client))
+
     def test_stuck_peers_do_not_delay_others(self):
         stuck = [self.postern.connect() for _ in range(40)]
         for client in stuck[:20]:
@@ -288,6 +307,19 @@ class EndsTest(ImapTest):
         for announced in (len(message) + 1, 1_000_000):
             for sent in (message, b""):
                 self.lose(b"x APPEND INBOX {%d}\r\n" % announced, sent)
+
+    def test_a_client_that_closes_its_side_hears_the_rest(self):
+        with imap.Client(self.postern.imaps) as client:
+            engine = Engine(client.sock, self.postern.trust()).handshake()
+            engine.send(self.raw_login(USER, self.postern.password) + b"x EXAMINE INBOX\r\ny FETCH 1:* BODY[]\r\n")
+            engine.close_own_side()
+            text = b""
+            while not engine.closed:
+                self.assertTrue(engine.take(), "an end without close_notify")
+                text += engine.plain()
+        self.assertIn(b"\r\ny OK FETCH completed.\r\n", text)
+        for message in harness.MESSAGES:  # not assertIn: to show how they differ would take minutes
+            self.assertTrue(message.replace(b"\n", b"\r\n") in text)
 
     def test_logout_is_answered_and_followed_by_close_notify(self):
         for connect in (self.postern.connect_tls, self.postern.connect_stls, self.postern.logged_in):
