@@ -203,7 +203,10 @@ void Relayer::StandStill() {
 }
 
 bool Relayer::Wait(int millis, bool gather) {
-  pollfd fds[] = {{client_, want_client_, 0}, {plain_, want_plain_, 0}, {control_, 0, 0}, {asked_fd_, POLLIN, 0}};
+  // A question that has been seen is taken up when all that was said before it has been passed on, however long the
+  // client takes for that.
+  pollfd fds[] = {
+      {client_, want_client_, 0}, {plain_, want_plain_, 0}, {control_, 0, 0}, {asked_ ? -1 : asked_fd_, POLLIN, 0}};
   // poll(2) reports a hang-up whether asked for or not; a side that nothing is wanted of must not wake us for ever.
   // The hang-up of the backend is wanted once, whatever the client does meanwhile. That of a client (a reset: our
   // side is open) is the end of it, and the only sign of it while a backend that does not read keeps us from reading.

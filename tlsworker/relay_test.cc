@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <utility>
@@ -364,6 +367,53 @@ TEST_F(RelayTest, StandsStillForWhoeverAsks) {
   client_.Reset();
   relay_.join();
   EXPECT_EQ(outcome_.why, Why::kBackendClosed);
+}
+
+// A question that has to wait for a client that does not read, or whose asker has gone meanwhile, keeps nobody awake.
+TEST_F(RelayTest, RestsWhileAQuestionWaits) {
+  auto ask = ipc::SocketPair(SOCK_STREAM);
+  RelayOptions options;
+  options.asked = ask->second.get();
+  options.on_asked = [](std::string* text) {
+    text->append("answer\n");
+    return Answer::kNobody;
+  };
+  Start(options, 1);
+  ASSERT_EQ(SSL_connect(ssl_.get()), 1);
+  clockid_t relays_clock;
+  ASSERT_EQ(pthread_getcpuclockid(relay_.native_handle(), &relays_clock), 0);
+  const auto used = [&] {
+    timespec now;
+    EXPECT_EQ(clock_gettime(relays_clock, &now), 0);
+    return absl::DurationFromTimespec(now);
+  };
+  const std::string much(1 << 20, 'x');
+  size_t sent = 0;
+  pollfd full = {plain_.get(), POLLOUT, 0};
+  while (poll(&full, 1, 50) == 1) {
+    const ssize_t octets = send(plain_.get(), much.data(), much.size(), MSG_DONTWAIT);
+    sent += static_cast<size_t>(std::max<ssize_t>(octets, 0));
+  }
+  for (bool gone : {false, true}) {
+    if (gone)
+      ask->first.Reset();
+    else
+      ASSERT_EQ(write(ask->first.get(), "?", 1), 1);
+    const absl::Duration before = used();
+    poll(nullptr, 0, 300);
+    EXPECT_LT(used() - before, absl::Milliseconds(100)) << gone;
+  }
+  const std::string answer = "answer\n", last = "last\n";
+  std::string seen(sent + answer.size(), '\0');
+  for (size_t taken = 0; taken < seen.size();) {
+    const int octets = SSL_read(ssl_.get(), seen.data() + taken, static_cast<int>(seen.size() - taken));
+    ASSERT_GT(octets, 0);
+    taken += static_cast<size_t>(octets);
+  }
+  EXPECT_EQ(seen.substr(sent), answer);
+  ASSERT_EQ(write(plain_.get(), last.data(), last.size()), ssize_t(last.size()));
+  plain_.Reset();
+  EXPECT_EQ(ReadClient(), last);
 }
 
 TEST_F(RelayTest, GoesOnWhenNobodyCanAskAnyMore) {
