@@ -31,8 +31,11 @@ def limited(process, what, soft):
     try:
         yield
     finally:
-        if process.alive():
+        try:
             _set(process, what, before)
+        except (OSError, KeyError, subprocess.CalledProcessError):
+            if process.alive():
+                raise
 
 
 def lowest_free(process):
