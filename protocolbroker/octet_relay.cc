@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -11,6 +12,9 @@
 
 namespace postern::protocolbroker {
 namespace {
+
+// For a backend to answer a client that says no more. It is not told end of file: a worker may shut nothing down.
+constexpr absl::Duration kLastWords = absl::Seconds(2);
 
 // One direction. What does not fit stays in the kernel, and the sender waits there.
 class Flow {
@@ -50,6 +54,7 @@ class Flow {
 absl::Status RelayOctets(int client, int backend, int control, Watcher& watcher, const base::Deadline& login,
                          absl::Duration idle) {
   Flow up(client, backend), down(backend, client);
+  base::Deadline last_words = base::Deadline::Never();
   while (true) {
     // Without an event to wait for, a hang-up would be reported for ever: then the descriptor is left out (poll(2)).
     pollfd fds[] = {{client, static_cast<short>(up.wants_from() | down.wants_to()), 0},
@@ -57,11 +62,12 @@ absl::Status RelayOctets(int client, int backend, int control, Watcher& watcher,
                     {control, 0, 0}};
     for (int i = 0; i < 2; ++i)
       if (fds[i].events == 0) fds[i].fd = -1;
-    const base::Deadline limit = watcher.logged_in() ? base::Deadline::In(idle) : login;
+    const base::Deadline limit = std::min(watcher.logged_in() ? base::Deadline::In(idle) : login, last_words);
     const int ready = poll(fds, 3, limit.PollMillis());
     if (ready < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
     if (ready <= 0 && !limit.Passed()) continue;
     if (fds[2].revents != 0) return absl::CancelledError("shutdown");
+    if (last_words.Passed()) return absl::OutOfRangeError("the client has gone");
     if (limit.Passed()) return absl::DeadlineExceededError("time is over");
     // The backend first: if it ends, what it has said comes before what the client says next.
     if (fds[1].revents != 0 && down.wants_from() != 0) watcher.OnBackend(down.Read());
@@ -69,7 +75,8 @@ absl::Status RelayOctets(int client, int backend, int control, Watcher& watcher,
     if (down.ended() && down.empty()) return absl::OkStatus();
     if (fds[0].revents != 0 && up.wants_from() != 0) watcher.OnClient(up.Read());
     if (!up.empty()) (void)up.Write();  // a backend that takes no more may have said why: that is still to be read
-    if (up.ended() && up.empty()) return absl::OutOfRangeError("the client has gone");
+    // It may have closed its own side only, behind a LOGOUT for example, and wait for the answers.
+    if (up.ended() && up.empty() && last_words == base::Deadline::Never()) last_words = base::Deadline::In(kLastWords);
   }
 }
 

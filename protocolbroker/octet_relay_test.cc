@@ -103,6 +103,21 @@ TEST_F(OctetRelayTest, PassesOnWhatAClientLeaves) {
   EXPECT_EQ(ReadAll(backend_), "a LOGOUT\r\n");
 }
 
+TEST_F(OctetRelayTest, AClientThatClosedItsSideHearsTheAnswers) {
+  ASSERT_EQ(write(client_.get(), "a LOGOUT\r\n", 10), 10);
+  ASSERT_EQ(shutdown(client_.get(), SHUT_WR), 0);
+  std::thread backend([&] {
+    char buffer[10];
+    EXPECT_EQ(recv(backend_.get(), buffer, sizeof buffer, MSG_WAITALL), 10);
+    EXPECT_EQ(write(backend_.get(), "* BYE\r\n", 7), 7);
+    backend_.Reset();
+  });
+  Seen seen(true);
+  EXPECT_TRUE(Relay(seen).ok());
+  backend.join();
+  EXPECT_EQ(ReadAll(client_), "* BYE\r\n");
+}
+
 TEST_F(OctetRelayTest, HasADeadlineForTheLoginAndAnIdleLimit) {
   Seen waiting(false);
   EXPECT_TRUE(absl::IsDeadlineExceeded(Relay(waiting, absl::Milliseconds(20))));
