@@ -69,23 +69,23 @@ class Dialogue {
     const int stream = client_.stream.get();
     const Input input = machine_->input();
     if (input.kind == Input::Kind::kDropped) {
-      RETURN_IF_ERROR(Drop(stream, input.octets, control_, deadline_));
+      RETURN_IF_ERROR(Drop(stream, input.octets, control_, deadline_, partner()));
       return machine_->OnLiteral("");
     }
     if (input.kind == Input::Kind::kLiteral) {
-      ASSIGN_OR_RETURN(std::string octets, ReadOctets(stream, input.octets, control_, deadline_));
+      ASSIGN_OR_RETURN(std::string octets, ReadOctets(stream, input.octets, control_, deadline_, partner()));
       Step step = machine_->OnLiteral(octets);
       explicit_bzero(octets.data(), octets.size());
       return step;
     }
-    ASSIGN_OR_RETURN(Line line, ReadLine(stream, input.octets, control_, deadline_));
+    ASSIGN_OR_RETURN(Line line, ReadLine(stream, input.octets, control_, deadline_, partner()));
     Step step = machine_->OnLine(line.text, line.ending, MoreBuffered(stream));
     explicit_bzero(line.text.data(), line.text.size());
     return step;
   }
 
   absl::Status Perform(const Step& step) {
-    RETURN_IF_ERROR(WriteAll(client_.stream.get(), step.reply, control_, deadline_));
+    RETURN_IF_ERROR(WriteAll(client_.stream.get(), step.reply, control_, deadline_, partner()));
     switch (step.act) {
       case Act::kNone:
         return absl::OkStatus();
@@ -324,6 +324,9 @@ class Dialogue {
     why_ = "backend_closed";
     return absl::OkStatus();
   }
+
+  // Where we have both ends of the client's stream, only this tells that the tlsworker has gone.
+  int partner() const { return plain_side_.valid() ? tls_side_->reply_line() : -1; }
 
   ipc::TlsFacts facts() const { return tls_side_.has_value() ? tls_side_->facts() : ipc::TlsFacts(); }
 

@@ -46,11 +46,11 @@ absl::Status TakeSome(int stream, size_t octets_max, std::string* line) {
 
 }  // namespace
 
-absl::StatusOr<Line> ReadLine(int stream, size_t octets_max, int control, const base::Deadline& deadline) {
+absl::StatusOr<Line> ReadLine(int stream, size_t octets_max, int control, const base::Deadline& deadline, int partner) {
   Line line;
   line.text.reserve(octets_max);  // neither growth nor a move leaves a copy of it behind: it may be a password
   while (true) {
-    RETURN_IF_ERROR(role::Wait(stream, POLLIN, control, deadline));
+    RETURN_IF_ERROR(role::Wait(stream, POLLIN, control, deadline, partner));
     RETURN_IF_ERROR(TakeSome(stream, octets_max, &line.text));
     if (absl::EndsWith(line.text, "\n")) {
       line.text.pop_back();
@@ -65,11 +65,12 @@ absl::StatusOr<Line> ReadLine(int stream, size_t octets_max, int control, const 
   }
 }
 
-absl::StatusOr<std::string> ReadOctets(int stream, size_t octets, int control, const base::Deadline& deadline) {
+absl::StatusOr<std::string> ReadOctets(int stream, size_t octets, int control, const base::Deadline& deadline,
+                                       int partner) {
   std::string text;
   text.reserve(octets);  // as for a line
   while (text.size() < octets) {
-    RETURN_IF_ERROR(role::Wait(stream, POLLIN, control, deadline));
+    RETURN_IF_ERROR(role::Wait(stream, POLLIN, control, deadline, partner));
     char buffer[kPeekOctets];
     const ssize_t taken = recv(stream, buffer, std::min(sizeof buffer, octets - text.size()), MSG_DONTWAIT);
     RETURN_IF_ERROR(Received(taken));
@@ -79,9 +80,10 @@ absl::StatusOr<std::string> ReadOctets(int stream, size_t octets, int control, c
   return text;
 }
 
-absl::Status Drop(int stream, size_t octets, int control, const base::Deadline& deadline) {
+absl::Status Drop(int stream, size_t octets, int control, const base::Deadline& deadline, int partner) {
   while (octets > 0) {
-    ASSIGN_OR_RETURN(const std::string dropped, ReadOctets(stream, std::min(octets, kPeekOctets), control, deadline));
+    ASSIGN_OR_RETURN(const std::string dropped,
+                     ReadOctets(stream, std::min(octets, kPeekOctets), control, deadline, partner));
     octets -= dropped.size();
   }
   return absl::OkStatus();
@@ -99,14 +101,14 @@ void DropBuffered(int stream) {
   }
 }
 
-absl::Status WriteAll(int stream, absl::string_view text, int control, const base::Deadline& deadline) {
+absl::Status WriteAll(int stream, absl::string_view text, int control, const base::Deadline& deadline, int partner) {
   while (!text.empty()) {
     // Not O_NONBLOCK: that would travel with the description to the backend.
     const ssize_t sent = send(stream, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent >= 0) {
       text.remove_prefix(static_cast<size_t>(sent));
     } else if (errno == EAGAIN) {
-      RETURN_IF_ERROR(role::Wait(stream, POLLOUT, control, deadline));
+      RETURN_IF_ERROR(role::Wait(stream, POLLOUT, control, deadline, partner));
     } else if (errno != EINTR) {
       return absl::UnavailableError(absl::StrCat("send: ", strerror(errno)));
     }

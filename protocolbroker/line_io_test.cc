@@ -105,6 +105,20 @@ TEST_F(LineIoTest, EndsWithTheSupervisor) {
   EXPECT_EQ(Read().status().code(), absl::StatusCode::kCancelled);
 }
 
+// Of a stream of whose other end we have a copy.
+TEST_F(LineIoTest, EndsWithItsPartner) {
+  auto line = ipc::SocketPair(SOCK_SEQPACKET);
+  const int partner = line->second.get(), stream = ours_.get(), control = control_.get();
+  const Deadline deadline = Deadline::In(absl::Seconds(10));
+  Send("a\r\nb");
+  EXPECT_EQ(ReadLine(stream, 16, control, deadline, partner)->text, "a");
+  line->first.Reset();
+  EXPECT_TRUE(absl::IsOutOfRange(ReadLine(stream, 16, control, deadline, partner).status()));
+  EXPECT_TRUE(absl::IsOutOfRange(ReadOctets(stream, 16, control, deadline, partner).status()));
+  EXPECT_TRUE(absl::IsOutOfRange(Drop(stream, 16, control, deadline, partner)));
+  EXPECT_TRUE(absl::IsOutOfRange(WriteAll(stream, std::string(4 << 20, 'x'), control, deadline, partner)));
+}
+
 TEST_F(LineIoTest, WritesUntilTheDeadlineToAPeerThatDoesNotRead) {
   const std::string much(4 << 20, 'x');
   EXPECT_EQ(WriteAll(ours_.get(), much, control_.get(), Deadline::In(absl::Milliseconds(20))).code(),

@@ -78,14 +78,15 @@ absl::StatusOr<Start> Begin(int argc, char** argv, const std::vector<std::string
   return start;
 }
 
-absl::Status Wait(int fd, short events, int control, const base::Deadline& deadline) {
-  pollfd fds[] = {{fd, events, 0}, {control, 0, 0}};
+absl::Status Wait(int fd, short events, int control, const base::Deadline& deadline, int partner) {
+  pollfd fds[] = {{fd, events, 0}, {control, 0, 0}, {partner, 0, 0}};  // poll(2) leaves out -1
   while (true) {
-    const int ready = poll(fds, 2, deadline.PollMillis());
+    const int ready = poll(fds, 3, deadline.PollMillis());
     if (ready < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "poll");
     if (ready > 0 && fds[1].revents != 0) return absl::CancelledError("shutdown");
     // Before what is ready: a peer that always has something to say would never be told that its time is over.
     if (deadline.Passed()) return absl::DeadlineExceededError("time is over");
+    if (ready > 0 && fds[2].revents != 0) return absl::OutOfRangeError("hang-up");
     if (ready > 0) return absl::OkStatus();
   }
 }

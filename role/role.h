@@ -35,8 +35,9 @@ absl::StatusOr<Start> Begin(int argc, char** argv, const std::vector<std::string
 absl::StatusOr<int> Number(const std::pair<std::string, std::string>& option);
 
 // Blocks until poll(2) reports `events` (or an error condition) on `fd`. DeadlineExceeded: the time is over. Cancelled:
-// the supervisor has gone or wants this process gone.
-absl::Status Wait(int fd, short events, int control, const base::Deadline& deadline);
+// the supervisor has gone or wants this process gone. OutOfRange: `partner`, if there is one, has hung up; for a stream
+// of whose other end this process has a copy, so that it would see no end of file.
+absl::Status Wait(int fd, short events, int control, const base::Deadline& deadline, int partner = -1);
 
 }  // namespace postern::role
 

@@ -1,5 +1,8 @@
 """IMAP clients that vanish at every point of a dialogue, in the middle of a literal or of a login for example."""
 
+import os
+import signal
+
 import dialect
 import harness
 import vanishing
@@ -31,6 +34,21 @@ class RelayTest(DialogueTest):
         for said, answer in super().script(postern):
             if said is not None and b"STARTTLS" not in said:
                 yield said, answer
+
+
+class KilledTest(dialect.Imap, harness.PosternTest):
+    def test_a_client_vanishes_with_its_tlsworker(self):
+        """The broker notices, though it may have a copy of the worker's end of their stream."""
+        for greeting in ("tag", "preauth"):
+            postern = self.start(service={"greeting": greeting}, limits={"login_seconds": 120})
+            for said in (b"", b"x NOOP", b"x LOGIN {9+}\r\nhalf", b"x LOGIN {9}\r\n", b"x NOOP {9999+}\r\nhalf"):
+                client = postern.connect_tls()
+                client.send(said)
+                session = postern.session_of(client)
+                (worker,) = postern.worker("tlsworker", session)
+                os.kill(worker.pid, signal.SIGKILL)
+                postern.log.wait("close", session=session)
+                client.sock.close()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ class Vanishing:
 
     def setUp(self):
         super().setUp()
-        limits = {"sessions": SESSIONS_AT_ONCE, "handshake_seconds": 5, "login_seconds": 10}
+        # Who ends only with the time for the login has been forgotten.
+        limits = {"sessions": SESSIONS_AT_ONCE, "handshake_seconds": 5, "login_seconds": 120}
         self.postern = self.start(service=self.SERVICE, limits=limits)
         self.postern.logged_in().ok(self.QUIT)
         self.before = self.descriptors()
