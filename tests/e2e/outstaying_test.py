@@ -138,6 +138,25 @@ class ClientGoneTest(harness.PosternTest):
         client.send(b"PASS y\r\n")
         self.check_ended(postern, client)
 
+    def test_of_one_for_which_postern_answers_the_login(self):
+        """Whether it has greeted, or never does: where the broker stands between the two, and where it is to have gone."""
+        limits = {"backend_end_seconds": 1, "login_seconds": 3, "handshake_seconds": 1}
+        for greeting in ("* PREAUTH ready", "* OK one moment"):
+            text = "printf '%s\\r\\n'; exec sleep 1000" % greeting
+            service = {"backend": ["/bin/sh", "-c", text], "environment": None, "capabilities": ["IMAP4rev1"]}
+            service.update(greeting="preauth", plaintext="allow")
+            postern = self.start(protocol="imap", service=service, limits=limits)
+            clients = [postern.connect(), postern.connect_stls(), postern.connect_tls()]
+            for client in clients:
+                client.send(b"a LOGIN %s %s\r\n" % (USER.encode(), postern.password.encode()))
+                self.assertRegex(client.line(), rb"^a OK ready$|^\* OK one moment$")
+            for client in clients:
+                client.sock.close()
+            for client in clients:
+                session = postern.session_of(client)
+                postern.log.wait("backend_killed", session=session, why="client_gone")
+                postern.log.wait("close", session=session)
+
     def test_one_that_needs_a_moment_has_it(self):
         done = self.installation.path("done-%d" % os.getpid())
         open(done, "w", encoding="utf-8").close()
