@@ -16,6 +16,7 @@ namespace postern::protocolbroker {
 namespace {
 
 constexpr size_t kPeekOctets = 1024;
+constexpr size_t kRoomMin = 64;  // more than a std::string keeps in itself, where each move would leave a copy
 
 // What recv(2) has said. Ok with less than 0: nothing is there yet.
 absl::Status Received(ssize_t octets) {
@@ -48,7 +49,8 @@ absl::Status TakeSome(int stream, size_t octets_max, std::string* line) {
 
 absl::StatusOr<Line> ReadLine(int stream, size_t octets_max, int control, const base::Deadline& deadline, int partner) {
   Line line;
-  line.text.reserve(octets_max);  // neither growth nor a move leaves a copy of it behind: it may be a password
+  // Neither growth nor a move leaves a copy of it behind: it may be a password.
+  line.text.reserve(std::max(octets_max, kRoomMin));
   while (true) {
     RETURN_IF_ERROR(role::Wait(stream, POLLIN, control, deadline, partner));
     RETURN_IF_ERROR(TakeSome(stream, octets_max, &line.text));
@@ -68,7 +70,7 @@ absl::StatusOr<Line> ReadLine(int stream, size_t octets_max, int control, const 
 absl::StatusOr<std::string> ReadOctets(int stream, size_t octets, int control, const base::Deadline& deadline,
                                        int partner) {
   std::string text;
-  text.reserve(octets);  // as for a line
+  text.reserve(std::max(octets, kRoomMin));  // as for a line
   while (text.size() < octets) {
     RETURN_IF_ERROR(role::Wait(stream, POLLIN, control, deadline, partner));
     char buffer[kPeekOctets];

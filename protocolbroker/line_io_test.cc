@@ -128,6 +128,17 @@ TEST_F(LineIoTest, WritesUntilTheDeadlineToAPeerThatDoesNotRead) {
             absl::StatusCode::kUnavailable);
 }
 
+TEST_F(LineIoTest, AShortPasswordIsMovedWithoutACopyToo) {
+  const auto moves_without_a_copy = [](const std::string& text) { return text.capacity() > std::string().capacity(); };
+  Send("passwordx\r\n");
+  const auto literal = ReadOctets(ours_.get(), 8, control_.get(), Deadline::In(absl::Seconds(10)));
+  ASSERT_TRUE(literal.ok());
+  EXPECT_TRUE(moves_without_a_copy(*literal));
+  const auto line = ReadLine(ours_.get(), 8, control_.get(), Deadline::In(absl::Seconds(10)));
+  ASSERT_TRUE(line.ok());
+  EXPECT_TRUE(moves_without_a_copy(line->text));
+}
+
 TEST_F(LineIoTest, TakesALiteralAndNothingBehindIt) {
   const auto read = [this](size_t octets, absl::Duration time = absl::Seconds(10)) {
     return ReadOctets(ours_.get(), octets, control_.get(), Deadline::In(time));
