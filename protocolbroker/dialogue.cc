@@ -162,9 +162,23 @@ class Dialogue {
 
   // A line of the backend's. "" if it is willing; else the line that the client is to be told.
   absl::StatusOr<std::string> TakeConsent(const UniqueFd& backend) {
-    const absl::StatusOr<Line> line = ReadLine(backend.get(), kBackendLineOctetsMax, control_, deadline_);
+    ASSIGN_OR_RETURN(const std::string line, TakeBackendLine(backend));
+    return machine_->Refusal(line);
+  }
+
+  // "" where there is none, or none that ends: the rest of it would come to the client as if it had been said to him.
+  absl::StatusOr<std::string> TakeBackendLine(const UniqueFd& backend) {
+    absl::StatusOr<Line> line = ReadLine(backend.get(), kBackendLineOctetsMax, control_, deadline_);
     if (absl::IsCancelled(line.status())) return line.status();
-    return machine_->Refusal(line.ok() ? line->text : "");
+    return line.ok() && line->ending != Ending::kTooLong ? std::move(line->text) : std::string();
+  }
+
+  // For a session that we stay in: hangs up when we end, and the launcher knows that the backend has no client any
+  // more.
+  absl::StatusOr<UniqueFd> MakeTether() {
+    ASSIGN_OR_RETURN(auto pair, ipc::SocketPair(SOCK_SEQPACKET));
+    client_.line.Tether(pair.second.get());
+    return std::move(pair.first);
   }
 
   // Inside TLS the backend speaks with the client itself, through the tlsworker.
@@ -293,10 +307,9 @@ class Dialogue {
     machine_->Forget();
     imap::Greeting greeting = imap::Greeting::kMore;
     for (int lines = 1; greeting == imap::Greeting::kMore; ++lines) {
-      const absl::StatusOr<Line> line = ReadLine(backend.get(), kBackendLineOctetsMax, control_, deadline_);
-      if (absl::IsCancelled(line.status())) return line.status();
+      ASSIGN_OR_RETURN(const std::string line, TakeBackendLine(backend));
       std::string reply;
-      greeting = imap::ReadGreeting(line.ok() && lines < kGreetingLinesMax ? line->text : "", tag, &reply);
+      greeting = imap::ReadGreeting(lines < kGreetingLinesMax ? line : "", tag, &reply);
       RETURN_IF_ERROR(say(reply, greeting));
     }
     why_ = greeting == imap::Greeting::kRefused ? "backend" : nullptr;
@@ -322,12 +335,15 @@ class Dialogue {
     const auto say = [this](absl::string_view line, imap::Greeting) {
       return WriteAll(client_.stream.get(), absl::StrCat(line, "\r\n"), control_, deadline_);
     };
+    ASSIGN_OR_RETURN(const UniqueFd tether, MakeTether());
     RETURN_IF_ERROR(TakeGreeting(backend, say).status());
-    if (Over()) return absl::OkStatus();
-    imap::LoggedIn watch;
-    RETURN_IF_ERROR(
-        IdleOr(RelayOctets(client_.stream.get(), backend.get(), control_, watch, deadline_, limits_.idle), true));
-    why_ = "backend_closed";
+    if (!Over()) {
+      imap::LoggedIn watch;
+      RETURN_IF_ERROR(
+          IdleOr(RelayOctets(client_.stream.get(), backend.get(), control_, watch, deadline_, limits_.idle), true));
+      why_ = "backend_closed";
+    }
+    DropBuffered(client_.stream.get());
     return absl::OkStatus();
   }
 
