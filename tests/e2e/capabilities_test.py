@@ -198,6 +198,18 @@ class MisbehavedTest(CapabilitiesTest):
         with postern.logged_in() as client:
             client.ok(b"STAT")
 
+    @unittest.skipUnless(harness.ROOT, "only root sees the descriptors of all")
+    def test_who_asks_it_has_no_way_to_other_roles(self):
+        postern = self.prepare(service={"capabilities": None, **self.installation.backend("answers", "silent")})
+        self.addCleanup(self.end, postern)
+        postern.launch()
+        asks = lambda: {process.pid: process for process in postern.role("protocolbroker")}
+        eventually(lambda: len(asks()) == 2, asks)
+        (child,) = (process for process in asks().values() if int(process.status()["PPid"]) in asks())
+        sockets = lambda: [name for name in child.descriptors().values() if name.startswith("socket:")]
+        eventually(lambda: len(sockets()) == 3, sockets, 2)  # supervisor, log, and the backend's
+        postern.log.wait_for_line("ready")
+
     def test_what_is_none_is_left_out(self):
         postern = self.start_answers("odd")
         with postern.connect() as client:
