@@ -473,12 +473,15 @@ void Launcher::FindLeftovers() {
 }
 
 // Those whose time is over, but for what other backends of the same user may have come to share. Where no time is given
-// nothing is to be shared: they may hold the client's stream, and with it the session.
+// nothing is to be shared: they may hold the client's stream, and with it the session. Else all are looked at together,
+// and so next time as well: a look reads what /proc tells of every child.
 void Launcher::EndLeftovers() {
-  const bool shared = config_.leftover > absl::ZeroDuration();
-  const auto is_backend = [this](pid_t pid) { return by_pid_.count(pid) != 0; };
+  const auto due = [](const auto& entry) { return entry.second.deadline.Passed(); };
+  const bool look = config_.leftover > absl::ZeroDuration() && std::any_of(leftovers_.begin(), leftovers_.end(), due);
+  const std::set<uid_t> users =
+      look ? UsersOf([this](pid_t pid) { return by_pid_.count(pid) != 0; }) : std::set<uid_t>();
   for (auto& [pid, leftover] : leftovers_) {
-    if (shared && leftover.deadline.Passed() && leftover.uid != 0 && HasChildOf(leftover.uid, is_backend))
+    if (leftover.deadline != Deadline::Never() && leftover.uid != 0 && users.count(leftover.uid) != 0)
       leftover.deadline = Deadline::In(config_.leftover);
     if (leftover.deadline.Passed()) {
       leftover.deadline = Deadline::Never();  // its end makes us look again

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <string>
 
 #include "absl/strings/numbers.h"
@@ -61,12 +60,13 @@ std::vector<Child> UnknownChildren(size_t known_count, absl::FunctionRef<bool(pi
   return unknown;
 }
 
-bool HasChildOf(uid_t uid, absl::FunctionRef<bool(pid_t)> counts) {
-  const std::vector<std::string> children = ProcNumbers();
-  return std::any_of(children.begin(), children.end(), [&](absl::string_view number) {
+std::set<uid_t> UsersOf(absl::FunctionRef<bool(pid_t)> counts) {
+  std::set<uid_t> users;
+  for (const std::string& number : ProcNumbers()) {
     const Child child = Look(number);
-    return child.pid > 1 && child.uid == uid && counts(child.pid);
-  });
+    if (child.pid > 1 && counts(child.pid)) users.insert(child.uid);
+  }
+  return users;
 }
 
 }  // namespace postern::backendlauncher

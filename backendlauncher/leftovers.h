@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <set>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -21,8 +22,8 @@ struct Child {
 // (it is not mounted, or hides the processes of others): none.
 std::vector<Child> UnknownChildren(size_t known_count, absl::FunctionRef<bool(pid_t)> known);
 
-// Whether among the children for which `counts` is true there is one of that user. Reads all of them.
-bool HasChildOf(uid_t uid, absl::FunctionRef<bool(pid_t)> counts);
+// Who the children are for which `counts` is true. Looks at all there are, some 20 microseconds each.
+std::set<uid_t> UsersOf(absl::FunctionRef<bool(pid_t)> counts);
 
 }  // namespace postern::backendlauncher
 
