@@ -29,6 +29,7 @@ unpack() {
 
   "$is_whole" "$work/done" || fail "the packages are not as they were"
   for file in "$work/done/bin"/* "$work/done/lib"/*.so*; do
+    [ -e "$file" ] || continue
     if LD_LIBRARY_PATH=$work/done/lib ldd "$file" | grep 'not found' >&2; then
       fail "$(basename "$file") needs libraries that are in none of its packages"
     fi
