@@ -1,8 +1,13 @@
-// The load of the benchmark: opens TLS connections to a POP3 server, full handshakes on P-256 every one, some at a
-// time. Writes one line for each: the microseconds from connect(2) to the first reply inside TLS, or, with a user, to
-// the answer to STAT.
+// The clients of the benchmark: TLS connections to a POP3 or IMAP server, full handshakes on P-256 every one.
 //
-// usage: client implicit|stls PORT CONNECTIONS PARALLEL [USER PASSWORD]
+// usage: client pop3|imap implicit|starttls PORT load CONNECTIONS PARALLEL [USER PASSWORD]
+//        client pop3|imap implicit|starttls PORT replies TIMES USER PASSWORD
+//        client pop3|imap implicit|starttls PORT hold SESSIONS [USER PASSWORD]
+//        client pop3|imap implicit|starttls PORT bulk [USER PASSWORD]
+//
+// load and replies write lines "NAME MICROSECONDS": how long each reply took, and under "reply" the time from
+// connect(2) to the first reply inside TLS or, with a user, to the open mailbox. hold opens sessions, says "ready", and
+// ends with standard input. bulk does so too; at a line it fetches the first message and writes how many octets came.
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -15,21 +20,27 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "tests/bench/dialogue.h"
+
+namespace postern::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Load {
-  bool stls = false;
+struct Options {
+  bool start_tls = false, login = false;
   uint16_t port = 0;
-  int connections = 0, parallel = 0;
-  std::string user, password;
+  Dialogue dialogue;
 };
+
+using Times = std::vector<std::pair<std::string, long>>;  // name, microseconds
 
 struct Deleter {
   void operator()(SSL* ssl) const { SSL_free(ssl); }
@@ -54,10 +65,14 @@ ContextPtr MakeContext() {
   return context;
 }
 
+long MicrosSince(Clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count();
+}
+
 // One connection. Reads are unbuffered where octets of the handshake may follow.
 class Connection {
  public:
-  explicit Connection(uint16_t port) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Connection(uint16_t port) : start_(Clock::now()), socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address = {};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
@@ -77,97 +92,150 @@ class Connection {
     if (SSL_set_fd(ssl_.get(), socket_) != 1 || SSL_connect(ssl_.get()) != 1) Fail("handshake");
   }
 
-  void Send(const std::string& line) {
-    const std::string octets = line + "\r\n";
+  // Both return how many octets came.
+  size_t Greeting() { return Reply("greeting", Ends::kLine); }
+  size_t Do(const Command& command) {
+    Send(command.line + "\r\n");
+    return Reply(command.name, command.ends);
+  }
+
+  // What was waited for so far, from connect(2) on.
+  void Total() { times_.emplace_back("reply", MicrosSince(start_)); }
+
+  void Close() { SSL_shutdown(ssl_.get()); }
+  const Times& times() const { return times_; }
+
+ private:
+  void Send(const std::string& octets) {
     const int size = static_cast<int>(octets.size());
     if ((ssl_ ? SSL_write(ssl_.get(), octets.data(), size) : write(socket_, octets.data(), octets.size())) != size)
       Fail("write");
   }
 
-  // A reply of one line, or up to the line with the dot.
-  void Expect(bool multi_line = false) {
-    const std::string end = multi_line ? "\r\n.\r\n" : "\r\n";
+  size_t Reply(const std::string& name, Ends ends) {
+    constexpr size_t kLongestLine = 8192;  // octets; of a large reply the beginning and the end are kept
+    const Clock::time_point start = Clock::now();
     std::string reply;
-    while (reply.size() < end.size() || reply.compare(reply.size() - end.size(), end.size(), end) != 0) {
-      char octets[4096];
-      const ssize_t got = ssl_ ? SSL_read(ssl_.get(), octets, sizeof octets) : read(socket_, octets, sizeof octets);
-      if (got <= 0) Fail("read");
-      reply.append(octets, static_cast<size_t>(got));
+    size_t octets = 0;
+    while (!Complete(reply, ends)) {
+      if (reply.size() > 64 * kLongestLine) reply.erase(kLongestLine, reply.size() - 2 * kLongestLine);
+      char part[65536];
+      const ssize_t got = ssl_ ? SSL_read(ssl_.get(), part, sizeof part) : read(socket_, part, sizeof part);
+      if (got <= 0) Fail(("read: " + name + ": " + reply).c_str());
+      reply.append(part, static_cast<size_t>(got));
+      octets += static_cast<size_t>(got);
     }
-    if (reply.compare(0, 3, "+OK") != 0) {
-      std::fprintf(stderr, "the server said: %s", reply.c_str());
+    if (!Good(reply, ends)) {
+      std::fprintf(stderr, "%s: the server said: %s", name.c_str(), reply.c_str());
       std::exit(1);
     }
+    times_.emplace_back(name, MicrosSince(start));
+    return octets;
   }
 
-  void Command(const std::string& line, bool multi_line = false) {
-    Send(line);
-    Expect(multi_line);
-  }
-
-  void Close() { SSL_shutdown(ssl_.get()); }
-
- private:
+  const Clock::time_point start_;
   const int socket_;
   SslPtr ssl_;
+  Times times_;
 };
 
-long Session(const Load& load, SSL_CTX* context) {
-  const Clock::time_point start = Clock::now();
-  const auto elapsed = [start] {
-    return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count();
-  };
-  Connection connection(load.port);
-  if (load.stls) {
-    connection.Expect();
-    connection.Command("STLS");
+// To the first reply inside TLS or, with a user, to the open mailbox.
+std::unique_ptr<Connection> Open(const Options& options, SSL_CTX* context) {
+  auto connection = std::make_unique<Connection>(options.port);
+  if (options.start_tls) {
+    connection->Greeting();
+    connection->Do(options.dialogue.start_tls);
   }
-  connection.Handshake(context);
-  if (load.stls)
-    connection.Command("CAPA", true);
+  connection->Handshake(context);
+  if (options.start_tls)
+    connection->Do(options.dialogue.first);
   else
-    connection.Expect();
-  long micros = elapsed();
-  if (!load.user.empty()) {
-    connection.Command("USER " + load.user);
-    connection.Command("PASS " + load.password);
-    connection.Command("STAT");
-    micros = elapsed();
-    connection.Command("QUIT");
-  }
-  connection.Close();
-  return micros;
+    connection->Greeting();
+  if (options.login)
+    for (const Command& command : options.dialogue.login) connection->Do(command);
+  connection->Total();
+  return connection;
 }
 
-void Run(const Load& load) {
+void Print(const Times& times) {
+  for (const auto& [name, micros] : times) std::printf("%s %ld\n", name.c_str(), micros);
+}
+
+void Load(const Options& options, size_t connections, int parallel) {
   const ContextPtr context = MakeContext();
-  std::vector<long> micros(static_cast<size_t>(load.connections));
+  std::vector<Times> times(connections);
   std::atomic<size_t> next = 0;
   std::vector<std::thread> threads;
-  for (int i = 0; i < load.parallel; ++i)
+  for (int i = 0; i < parallel; ++i)
     threads.emplace_back([&] {
-      for (size_t mine; (mine = next++) < micros.size();) micros[mine] = Session(load, context.get());
+      for (size_t mine; (mine = next++) < times.size();) {
+        const std::unique_ptr<Connection> connection = Open(options, context.get());
+        if (options.login) connection->Do(options.dialogue.quit);
+        connection->Close();
+        times[mine] = connection->times();
+      }
     });
   for (std::thread& thread : threads) thread.join();
-  for (const long one : micros) std::printf("%ld\n", one);
+  for (const Times& each : times) Print(each);
+}
+
+// A reply that waits for the client's delayed acknowledgement is 40 ms late; but no client delays its first ones.
+void Replies(const Options& options, int times) {
+  const ContextPtr context = MakeContext();
+  const std::unique_ptr<Connection> connection = Open(options, context.get());
+  while (times-- > 0)
+    for (const Command& command : options.dialogue.work) connection->Do(command);
+  connection->Do(options.dialogue.quit);
+  Print(connection->times());
+}
+
+void Ready() {
+  std::puts("ready");
+  std::fflush(stdout);
+}
+
+void Hold(const Options& options, int sessions) {
+  const ContextPtr context = MakeContext();
+  std::deque<std::unique_ptr<Connection>> held;
+  while (sessions-- > 0) held.push_back(Open(options, context.get()));
+  Ready();
+  while (std::getchar() != EOF) continue;
+}
+
+void Bulk(const Options& options) {
+  const ContextPtr context = MakeContext();
+  const std::unique_ptr<Connection> connection = Open(options, context.get());
+  Ready();
+  if (std::getchar() == EOF) return;
+  std::printf("%zu\n", connection->Do(options.dialogue.bulk));
+  std::fflush(stdout);
+  while (std::getchar() != EOF) continue;
+  connection->Do(options.dialogue.quit);
+}
+
+int Run(const std::vector<std::string>& words) {
+  if (words.size() < 4) return 100;
+  const std::string& what = words[3];
+  const size_t numbers = what == "load" ? 2 : what == "bulk" ? 0 : 1;
+  const size_t before_user = 4 + numbers;
+  if (words.size() != before_user && words.size() != before_user + 2) return 100;
+  Options options;
+  options.start_tls = words[1] == "starttls";
+  options.port = static_cast<uint16_t>(std::stoi(words[2]));
+  options.login = words.size() > before_user;
+  options.dialogue = MakeDialogue(words[0], options.login ? words[before_user] : "", options.login ? words.back() : "");
+  if (what == "load") Load(options, std::stoul(words[4]), std::stoi(words[5]));
+  if (what == "replies") Replies(options, std::stoi(words[4]));
+  if (what == "hold") Hold(options, std::stoi(words[4]));
+  if (what == "bulk") Bulk(options);
+  return 0;
 }
 
 }  // namespace
+}  // namespace postern::bench
 
 int main(int argc, char** argv) {
-  if (argc != 5 && argc != 7) {
-    std::fputs("usage: client implicit|stls PORT CONNECTIONS PARALLEL [USER PASSWORD]\n", stderr);
-    return 100;
-  }
-  Load load;
-  load.stls = std::string(argv[1]) == "stls";
-  load.port = static_cast<uint16_t>(std::atoi(argv[2]));
-  load.connections = std::atoi(argv[3]);
-  load.parallel = std::atoi(argv[4]);
-  if (argc == 7) {
-    load.user = argv[5];
-    load.password = argv[6];
-  }
-  Run(load);
-  return 0;
+  const int status = postern::bench::Run(std::vector<std::string>(argv + 1, argv + argc));
+  if (status == 100) std::fputs("usage: client pop3|imap implicit|starttls PORT load|replies|hold|bulk ...\n", stderr);
+  return status;
 }

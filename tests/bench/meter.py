@@ -119,6 +119,17 @@ def make_meter():
     return ProcMeter()
 
 
+def names(pids):
+    """Of the living: for a complaint."""
+    found = []
+    for pid in pids:
+        try:
+            found.append(" ".join(words_of("/proc/%d/comm" % pid)))
+        except OSError:
+            pass
+    return ", ".join(sorted(found))
+
+
 def settled(meter, processes, seconds=20):
     """Waits until no more processes are left than there were at rest, and they do nothing. Their processor time."""
     deadline = time.monotonic() + seconds
@@ -129,7 +140,21 @@ def settled(meter, processes, seconds=20):
             return now
         before = now
         time.sleep(0.05)  # to see whether anything happens meanwhile
-    raise RuntimeError("%d processes do not come to rest" % len(meter.pids()))
+    raise RuntimeError("these do not come to rest: " + names(meter.pids()))
+
+
+def quiet(meter, seconds=20):
+    """Waits until processes neither come nor go nor do anything, for half a second. How many there are."""
+    deadline = time.monotonic() + seconds
+    since = before = None
+    while time.monotonic() < deadline:
+        now = (meter.cpu_us(), len(meter.pids()))
+        if now != before:
+            since, before = time.monotonic(), now
+        elif time.monotonic() - since > 0.5:
+            return now[1]
+        time.sleep(0.05)
+    raise RuntimeError("these do not come to rest: " + names(meter.pids()))
 
 
 def memory_kib(pids):

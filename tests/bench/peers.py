@@ -1,6 +1,5 @@
-"""postern, stunnel and courier, each with its ports, its meter, and the same two mailboxes behind it."""
+"""What is measured, with ports, a meter and mailboxes: postern and stunnel; strangers.py has the others."""
 
-import ctypes
 import os
 import shutil
 import signal
@@ -13,20 +12,11 @@ import time
 import authdaemon
 import harness
 import meter
-
-USERS = ("demo", "big")  # three small messages; one large one
-PASSWORD = "Pw-of-the-benchmark"
-HASH_SETTING = "$5$rounds=1000$postern$"  # SHA-256-crypt: the cheapest that all accept, so that it hides least
-
-
-def hashed(password):
-    crypt = ctypes.CDLL("libcrypt.so.1").crypt
-    crypt.restype = ctypes.c_char_p
-    return crypt(password.encode(), HASH_SETTING.encode()).decode()
+from mailboxes import PASSWORD, USERS, userdb
 
 
 def cache_libraries(installation):
-    """courierpop3d is to find its libraries as if it were installed, not by a search that costs more than it does."""
+    """Courier's programs are to find their libraries as if installed, not by a search that costs more than they do."""
     conf, cache = installation.path("ld.so.conf"), installation.path("ld.so.cache")
     with open(conf, "w", encoding="utf-8") as file:
         file.write("include /etc/ld.so.conf.d/*.conf\n%s/lib\n" % installation.path("courier"))
@@ -34,61 +24,35 @@ def cache_libraries(installation):
     subprocess.run(["mount", "--bind", cache, "/etc/ld.so.cache"], check=True)
 
 
-class Mail:
-    """Homes of both users, and the hash of their password."""
-
-    def __init__(self, directory, big_octets, uid):
-        self.uid = uid
-        self.hash = hashed(PASSWORD)
-        self._source = directory + "/messages"
-        os.mkdir(self._source)
-        line = b"The quick brown fox jumps over the lazy dog; then it does so once more.\n"
-        head = b"From: a@localhost\nSubject: large\n\n"
-        self._write("big.0", head + line * (big_octets // len(line)))
-        for number, message in enumerate(harness.MESSAGES):
-            self._write("demo.%d" % number, message)
-
-    def _write(self, name, octets):
-        with open(self._source + "/" + name, "wb") as file:
-            file.write(octets)
-
-    def make_homes(self, place):
-        """PLACE/USER/Maildir; messages are links to the one copy there is."""
-        for user in USERS:
-            home = place + "/" + user
-            for name in ("new", "cur", "tmp"):
-                os.makedirs(home + "/Maildir/" + name)
-            for name in sorted(os.listdir(self._source)):
-                if name.startswith(user + "."):
-                    os.link(self._source + "/" + name, home + "/Maildir/cur/1700000000.%s.localhost:2," % name)
-            for parent, directories, files in os.walk(home):
-                for name in [".", *directories, *files]:
-                    os.chown(os.path.join(parent, name), self.uid, self.uid)
-
-
-def userdb(mail, homes):
-    """What makeuserdb(8) makes of a userdb, as makedatprog wants it: {file: lines}."""
-    who = "uid=%d|gid=%d" % (mail.uid, mail.uid)
-    return {
-        "userdb": "".join("%s\t%s|home=%s/%s|mail=%s/%s/Maildir\n" % (u, who, homes, u, homes, u) for u in USERS),
-        "userdbshadow": "".join("%s\tsystempw=%s\n" % (user, mail.hash) for user in USERS),
-    }
+def name_owners(installation, rivals):
+    """gamin finds its server by the name that belongs to a uid."""
+    passwd = installation.path("passwd")
+    shutil.copy("/etc/passwd", passwd)
+    for peer in rivals:
+        peer.name_owner(passwd)
+    subprocess.run(["mount", "--bind", passwd, "/etc/passwd"], check=True)
 
 
 class Peer:
     name = "?"
-    backend = "courierpop3d"  # what its processor time is subtracted as, in the bulk measurement
 
-    def __init__(self, directory):
+    def __init__(self, directory, protocol):
+        self.protocol = protocol
+        self.backend = protocol.courier[1]  # what its processor time is subtracted as, in the bulk measurement
         self.directory = tempfile.mkdtemp(prefix=self.name + "-", dir=directory)
         os.chmod(self.directory, 0o755)
+        self.uid = harness.installation().slot.uids() + 5  # the mailboxes'; no two share a gam_server
         self.meter = meter.make_meter()
-        self.ports = {}  # "implicit", "stls"; "login": implicit, where the backend can be reached
+        self.ports = {}  # "implicit", "starttls"; "login": implicit, where the backend can be reached
         self.logins = True  # asks for a password
         self._processes = []
 
     def path(self, name):
         return self.directory + "/" + name
+
+    def name_owner(self, passwd):
+        with open(passwd, "a", encoding="utf-8") as file:
+            file.write("mail-%d:x:%d:%d::/nonexistent:/bin/false\n" % (self.uid, self.uid, self.uid))
 
     def spawn(self, arguments, root=None, **options):
         def enter():
@@ -148,24 +112,34 @@ class Peer:
 
 
 class Postern(Peer):
-    """checkpassword-file, then courierpop3d."""
+    """checkpassword-file, then courier's server."""
 
     name = "postern"
 
     def start(self, mail, installation):
-        mail.make_homes(self.path("mail"))
-        limits = {"sessions": 2000, "sessions_per_address": 2000}
-        self._postern = postern = harness.Postern(service=self.settings(installation), limits=limits)
+        mail.make_homes(self.path("mail"), self.uid)
+        limits = {"sessions": 2000, "sessions_per_address": 2000, **self.protocol.limits}
+        service = self._service(installation)
+        self._postern = postern = harness.Postern(service=service, limits=limits, protocol=self.protocol.name)
         self.prepare(mail, installation)
-        self.ports = {"implicit": postern.pop3s, "stls": postern.pop3, "login": postern.pop3s}
+        self.ports = {"implicit": postern.tls_port, "starttls": postern.port, "login": postern.tls_port}
         self.spawn([*postern.prefix, postern.program, "run", postern.file], cwd="/", env={"PATH": "/usr/bin:/bin"})
         self.wait_for_ports()
 
-    def settings(self, installation):
-        return {"environment": None}
+    def _service(self, installation):
+        environment = dict(self.protocol.environment)
+        if self.protocol.name == "imap":  # imapd asks it about changes; libgamin0 would look elsewhere
+            environment["GAMIN_DEBUG_SERVER"] = installation.path("courier/bin/gam_server")
+        return {"environment": environment, **self.settings(*self._courier(installation))}
+
+    def _courier(self, installation):
+        return [installation.path("courier/bin/" + name) for name in self.protocol.courier]
+
+    def settings(self, login, server):
+        return {"backend": [server, "Maildir"]}
 
     def prepare(self, mail, installation):
-        line = "%s:{CRYPT}" + mail.hash + ":%d:%d::" % (mail.uid, mail.uid) + self.path("mail") + "/%s\n"
+        line = "%s:{CRYPT}" + mail.hash + ":%d:%d::" % (self.uid, self.uid) + self.path("mail") + "/%s\n"
         self._postern.write("passwd", "".join(line % (user, user) for user in USERS), 0o600)
 
     def stop(self):
@@ -174,25 +148,23 @@ class Postern(Peer):
 
 
 class PosternLogin(Postern):
-    """login = "backend": courierpop3login, which asks an authdaemond as courier's does, then courierpop3d."""
+    """login = "backend": courier's login, which asks an authdaemond as courier's own does, then courier's server."""
 
     name = "postern-login"
 
-    def settings(self, installation):
-        programs = [installation.path("courier/bin/" + name) for name in ("courierpop3login", "courierpop3d")]
+    def settings(self, login, server):
         return {
             "login": "backend",
             "checkpassword": None,
-            "backend": [*programs, "Maildir"],
+            "backend": [login, server, "Maildir"],
             "user": "root",
             "groups": [authdaemon.GROUP],
-            "environment": None,
             "capabilities": None,
         }
 
     def prepare(self, mail, installation):
-        self._daemon = authdaemon.AuthDaemon(installation, USERS[0], PASSWORD, mail.uid, "/nonexistent")
-        for name, lines in userdb(mail, self.path("mail")).items():
+        self._daemon = authdaemon.AuthDaemon(installation, USERS[0], PASSWORD, self.uid, "/nonexistent")
+        for name, lines in userdb(mail, self.path("mail"), self.uid).items():
             self._daemon.write_database(name, lines)
         self._daemon.start()
         self._postern.prefix = self._daemon.enter()
@@ -234,8 +206,8 @@ class Stunnel(Peer):
 
     def start(self, mail, installation):
         self.logins = False
-        mail.make_homes(self.path("mail"))
-        for name in ("implicit", "stls", "login"):
+        mail.make_homes(self.path("mail"), self.uid)
+        for name in ("implicit", "starttls", "login"):
             self.ports[name] = installation.slot.port()
         self._responder = Responder()
         courier = installation.path("courier")
@@ -244,64 +216,10 @@ class Stunnel(Peer):
         text = "foreground = yes\npid =\nsyslog = no\ndebug = err\n"
         text += "cert = %s\nkey = %s\n" % (installation.cert, installation.key)
         text += service % ("implicit", self.ports["implicit"]) + trivial
-        text += service % ("stls", self.ports["stls"]) + trivial + "protocol = pop3\n"
+        text += service % ("starttls", self.ports["starttls"]) + trivial + "protocol = pop3\n"
         text += service % ("login", self.ports["login"])
         text += "exec = %s/bin/courierpop3d\nexecArgs = courierpop3d %s/big/Maildir\n" % (courier, self.path("mail"))
         with open(self.path("stunnel.conf"), "w", encoding="utf-8") as file:
             file.write(text)
-        self.spawn([installation.peers + "/stunnel4", self.path("stunnel.conf")], env={"AUTHENTICATED": "big"})
+        self.spawn([installation.peers + "/bin/stunnel4", self.path("stunnel.conf")], env={"AUTHENTICATED": "big"})
         self.wait_for_ports()
-
-
-class Courier(Peer):
-    """couriertcpd, couriertls and courierpop3login with authdaemond, in a root directory of their own."""
-
-    name = "courier"
-
-    def start(self, mail, installation):
-        root = self.path("root")
-        shutil.copytree(installation.peers + "/courier", root, symlinks=True)
-        subprocess.run(["/sbin/ldconfig", "-X", "-r", root], check=True, stderr=subprocess.DEVNULL)
-        os.mknod(root + "/dev/null", 0o666 | 0o20000, os.makedev(1, 3))
-        os.chmod(root + "/dev/null", 0o666)
-        mail.make_homes(root + "/mail")
-        with open(root + "/etc/courier/both.pem", "wb") as both:
-            for part in (installation.key, installation.cert):
-                with open(part, "rb") as file:
-                    both.write(file.read())
-        self._make_userdb(root, mail)
-        libexec = "/usr/lib/courier/courier"
-        self.spawn(["/usr/lib/courier/courier-authlib/authdaemond"], root=root, env={})
-        environment = {
-            "COURIERTLS": "/usr/bin/couriertls",
-            "TLS_CERTFILE": "/etc/courier/both.pem",
-            "TLS_VERIFYPEER": "NONE",
-            "TLS_TRUSTCERTS": "/etc/courier/both.pem",
-            "MAILDIRPATH": "Maildir",
-            "POP3_PROXY": "0",
-            "POP3_TLS_REQUIRED": "0",
-        }
-        for name in ("implicit", "stls"):
-            self.ports[name] = installation.slot.port()
-            tls = ["/usr/bin/couriertls", "-server", "-tcpd", "-user=courier"] if name == "implicit" else []
-            self.spawn(
-                ["/usr/sbin/couriertcpd", "-address=127.0.0.1", "-maxprocs=400", "-maxperip=400", "-nodnslookup"]
-                + ["-noidentlookup", str(self.ports[name]), *tls]
-                + [libexec + "/courierpop3login", libexec + "/courierpop3d", "Maildir"],
-                root=root,
-                env={**environment, **({"POP3_TLS": "1"} if tls else {"POP3_STARTTLS": "YES"})},
-            )
-        self.wait_for_ports()
-        self.ports["login"] = self.ports["implicit"]
-
-    def _make_userdb(self, root, mail):
-        program = "/usr/lib/courier/courier-authlib/makedatprog"
-        for name, lines in userdb(mail, "/mail").items():
-            subprocess.run(
-                [program, "-", "/etc/courier/new.dat", "/etc/courier/%s.dat" % name],
-                input=lines + ".\n",
-                text=True,
-                check=True,
-                preexec_fn=lambda: os.chroot(root),
-            )
-            os.chmod(root + "/etc/courier/%s.dat" % name, 0o600 if name == "userdbshadow" else 0o644)
