@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -203,7 +204,6 @@ def install(arguments):
     installation = harness.installation()
     installation.peers = os.environ.get("POSTERN_PEERS") or "/var/cache/postern/peers"
     subprocess.run(["tests/bench/fetch-peers", installation.peers], check=True)
-    peers.cache_libraries(installation)
     mail_directory = tempfile.mkdtemp(prefix="mail-", dir=installation.directory)
     mail = mailboxes.Mail(mail_directory, arguments.mib * MIB)
     return installation, mail
@@ -211,6 +211,7 @@ def install(arguments):
 
 def main():
     arguments = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and the peers end, too
     installation, mail = install(arguments)
     kinds = KINDS[arguments.protocol]
     if arguments.peers:
@@ -219,7 +220,7 @@ def main():
     rivals = []
     try:
         rivals.extend(kind(installation.directory, PROTOCOLS[arguments.protocol]) for kind in kinds)
-        peers.name_owners(installation, rivals)
+        peers.replace_etc(installation, rivals)
         for peer in rivals:
             peer.start(mail, installation)
         Bench(arguments, rivals, results).run()

@@ -15,22 +15,24 @@ import meter
 from mailboxes import PASSWORD, USERS, userdb
 
 
-def cache_libraries(installation):
-    """Courier's programs are to find their libraries as if installed, not by a search that costs more than they do."""
-    conf, cache = installation.path("ld.so.conf"), installation.path("ld.so.cache")
+# What the peers and the programs of this benchmark read there.
+ETC = ("group", "hosts", "nsswitch.conf", "passwd", "ssl/openssl.cnf")
+
+
+def replace_etc(installation, rivals):
+    """Another /etc for this process and what it starts: courier's programs find their libraries as if installed, not by a
+    search that costs more than they do, and gamin its server, by the name that belongs to a uid. The whole directory: a file
+    mounted over another is gone when somebody replaces that."""
+    etc, conf = installation.path("etc"), installation.path("ld.so.conf")
+    os.makedirs(etc + "/ssl")
+    for name in ETC:
+        shutil.copy("/etc/" + name, etc + "/" + name)
+    for peer in rivals:
+        peer.name_owner(etc + "/passwd")
     with open(conf, "w", encoding="utf-8") as file:
         file.write("include /etc/ld.so.conf.d/*.conf\n%s/lib\n" % installation.path("courier"))
-    subprocess.run(["/sbin/ldconfig", "-X", "-f", conf, "-C", cache], check=True)
-    subprocess.run(["mount", "--bind", cache, "/etc/ld.so.cache"], check=True)
-
-
-def name_owners(installation, rivals):
-    """gamin finds its server by the name that belongs to a uid."""
-    passwd = installation.path("passwd")
-    shutil.copy("/etc/passwd", passwd)
-    for peer in rivals:
-        peer.name_owner(passwd)
-    subprocess.run(["mount", "--bind", passwd, "/etc/passwd"], check=True)
+    subprocess.run(["/sbin/ldconfig", "-X", "-f", conf, "-C", etc + "/ld.so.cache"], check=True)
+    subprocess.run(["mount", "--bind", etc, "/etc"], check=True)
 
 
 class Peer:
