@@ -153,13 +153,6 @@ class Dialogue {
     return greeted ? TakeConsent(ends.ours) : std::string();
   }
 
-  // While we stand between the two: it hangs up with us, and the launcher, which has the other end, knows.
-  absl::StatusOr<UniqueFd> MakeTether() {
-    ASSIGN_OR_RETURN(auto pair, ipc::SocketPair(SOCK_SEQPACKET));
-    client_.line.Tether(pair.second.get());
-    return std::move(pair.first);
-  }
-
   // A line of the backend's. "" if it is willing; else the line that the client is to be told.
   absl::StatusOr<std::string> TakeConsent(const UniqueFd& backend) {
     ASSIGN_OR_RETURN(const std::string line, TakeBackendLine(backend));
@@ -331,7 +324,6 @@ class Dialogue {
 
   // In clear text there is nobody else between the two, so we stay until the end.
   absl::Status AnswerInClearText(const UniqueFd& backend) {
-    ASSIGN_OR_RETURN(const UniqueFd tether, MakeTether());
     const auto say = [this](absl::string_view line, imap::Greeting) {
       return WriteAll(client_.stream.get(), absl::StrCat(line, "\r\n"), control_, deadline_);
     };

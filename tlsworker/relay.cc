@@ -296,10 +296,7 @@ const char* Name(Why why) {
 
 Outcome Relay(SSL* ssl, int client, int plain, int control, const RelayOptions& options) {
   // Not on the stack: the compiler's probes against stack clashes would touch every page of the buffers.
-  const Outcome outcome = std::make_unique<Relayer>(ssl, client, plain, control, options)->Run();
-  // Whoever may ask has our end of the plain side too, so that to close it would not tell him that the client has gone.
-  if (options.asked >= 0) shutdown(plain, SHUT_WR);
-  return outcome;
+  return std::make_unique<Relayer>(ssl, client, plain, control, options)->Run();
 }
 
 }  // namespace postern::tlsworker
