@@ -68,6 +68,43 @@ class ImapWorkerTest(dialect.Imap, WorkerTest):
     BACKEND = "/imapd"
 
 
+class PreauthTest(harness.PosternTest):
+    """Where postern makes an answer of the backend's greeting: whoever dies meanwhile, all that the session has ends."""
+
+    PROTOCOL = "imap"
+
+    def backends(self, postern):
+        return postern.processes(lambda process: process.title().startswith("sleep 1000"))
+
+    def victim(self, postern, role, session):
+        return self.backends(postern) if role == "backend" else postern.worker(role, session)
+
+    def test_whoever_dies(self):
+        for greeting in ("* PREAUTH ready", "* OK one moment"):
+            text = "printf '%s\\r\\n'; exec sleep 1000" % greeting
+            service = {"backend": ["/bin/sh", "-c", text], "environment": None, "capabilities": ["IMAP4rev1"]}
+            service.update(greeting="preauth", plaintext="allow")
+            limits = {"backend_end_seconds": 1, "login_seconds": 3, "handshake_seconds": 1}
+            postern = self.start(service=service, limits=limits)
+            cases = [("connect", "protocolbroker"), ("connect", "backend"), ("connect_tls", "tlsworker"), ("connect_tls", "backend")]
+            if "PREAUTH" not in greeting:  # else it has gone
+                cases.append(("connect_tls", "protocolbroker"))
+            for connect, role in cases:
+                with self.subTest(greeting=greeting, connect=connect, role=role), getattr(postern, connect)() as client:
+                    client.send(b"a LOGIN %s %s\r\n" % (USER.encode(), postern.password.encode()))
+                    session = postern.session_of(client)
+                    eventually(lambda: self.backends(postern), "the backend")
+                    if "PREAUTH" in greeting:  # else inside TLS nothing comes before the answer
+                        self.assertEqual(client.line(), b"a OK ready")
+                    (victim,) = self.victim(postern, role, session)
+                    os.kill(victim.pid, signal.SIGKILL)
+                    self.assertRegex(client.rest(), rb"^(\* OK one moment\r\n)?(\* BYE .*\r\n)?$")
+                    client.sock.close()
+                    postern.log.wait("backend_end", session=session, status=128 + 9)
+                    postern.log.wait("close", session=session)
+                    eventually(lambda: not self.backends(postern), "its end")
+
+
 class DeletionTest(KillingTest):
     def test_a_tlsworkers_death_deletes_nothing(self):
         before = self.postern.messages()
