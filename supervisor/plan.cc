@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <map>
 #include <optional>
 
 #include "absl/strings/escaping.h"
@@ -150,6 +151,15 @@ Options ProbeOptions(const Service& service) {
   return options;
 }
 
+// What was announced before the login is to be true after it, unless the configuration tells courier's programs more (a
+// backend that does the login itself has to be told of AUTH=). Never two of one name: which one counts would differ.
+std::map<std::string, std::string> BackendEnvironment(const Service& service) {
+  std::map<std::string, std::string> environment(service.environment.begin(), service.environment.end());
+  if (service.protocol == "imap" && service.capabilities.has_value() && !service.capabilities->empty())
+    environment.emplace("IMAP_CAPABILITY", absl::StrJoin(*service.capabilities, " "));
+  return environment;
+}
+
 Options LauncherOptions(const Config& config, std::vector<std::string>* errors) {
   Options options = {absl::StrCat("--login-attempts=", config.limits.login_attempts),
                      absl::StrCat("--login-penalty=", config.limits.login_penalty),
@@ -166,10 +176,7 @@ Options LauncherOptions(const Config& config, std::vector<std::string>* errors) 
       options.push_back(absl::StrCat("--connect=", service.connect));
       options.push_back(absl::StrCat("--proxy-protocol=", service.proxy_protocol));
     }
-    // What was announced before the login is to be true after it.
-    if (service.protocol == "imap" && service.capabilities.has_value() && !service.capabilities->empty())
-      options.push_back(absl::StrCat("--environment=IMAP_CAPABILITY=", absl::StrJoin(*service.capabilities, " ")));
-    for (const auto& [name, value] : service.environment)
+    for (const auto& [name, value] : BackendEnvironment(service))
       options.push_back(absl::StrCat("--environment=", name, "=", value));
   }
   return options;

@@ -128,6 +128,22 @@ class EnvironmentTest(LoginTest):
                 self.assertNotIn(postern.password, " ".join(told.values()))
 
 
+    def test_a_variable_has_one_value(self):
+        """courier's programs take the first of two, others the last."""
+        said = "IMAP_CAPABILITY=IMAP4rev1 IDLE AUTH=PLAIN"
+        program = "print('* OK ready', flush=True); input(); print(open('/proc/self/environ').read())"
+        postern = self.start(
+            service={
+                "login": "backend", "checkpassword": None, "backend": ["/usr/bin/python3", "-c", program],
+                "plaintext": "allow", "capabilities": ["IMAP4rev1", "IDLE"], "environment": dict([said.split("=", 1)]),
+            }
+        )  # fmt: skip
+        with postern.connect() as client:
+            client.send(b"a LOGIN x y\r\n")
+            told = client.rest().decode().split("\0")
+            self.assertEqual([variable for variable in told if variable.startswith("IMAP_CAPABILITY=")], [said])
+
+
 class FormsTest(LoginTest):
     """In how many ways a name and a password can be said."""
 
