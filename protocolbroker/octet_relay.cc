@@ -1,6 +1,7 @@
 #include "protocolbroker/octet_relay.h"
 
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -33,7 +34,7 @@ class Flow {
     const ssize_t octets = send(to_, octets_.data() + begin_, end_ - begin_, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (octets < 0 && (errno == EAGAIN || errno == EINTR)) return true;
     begin_ += octets < 0 ? end_ - begin_ : static_cast<size_t>(octets);
-    if (begin_ == end_) begin_ = end_ = 0;
+    if (begin_ == end_) Forget();
     return octets >= 0;
   }
   bool empty() const { return begin_ == end_; }
@@ -43,6 +44,12 @@ class Flow {
   short wants_to() const { return empty() ? 0 : POLLOUT; }
 
  private:
+  // We stay for the whole session, and a password would.
+  void Forget() {
+    explicit_bzero(octets_.data(), end_);
+    begin_ = end_ = 0;
+  }
+
   const int from_, to_;
   bool ended_ = false;
   size_t begin_ = 0, end_ = 0;

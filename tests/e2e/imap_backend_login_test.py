@@ -151,6 +151,19 @@ class StartedTest(BackendTest):
             self.assertTrue(worker.remembers(b"protocolbroker: session"))  # so it can be seen
             self.assertFalse(worker.remembers(PASSWORD.encode()))
 
+    @unittest.skipUnless(ROOT, "only root can look")
+    def test_a_password_that_the_backend_asks_for_is_forgotten_too(self):
+        postern = self.start_script(self.GREET + "printf '+ go on\\r\\n'; read line; printf 'a OK in\\r\\n'; read line")
+        postern.secrets.append(PASSWORD)
+        with postern.connect() as client:
+            client.send(b"a LOGIN %s {%d}\r\n" % (USER.encode(), len(PASSWORD)))
+            self.assertEqual(client.line(), b"+ go on")
+            client.send(PASSWORD.encode() + b"\r\n")
+            self.assertEqual(client.line(), b"a OK in")
+            (worker,) = postern.worker("protocolbroker", postern.session_of(client))
+            self.assertTrue(worker.remembers(b"protocolbroker: session"))
+            self.assertFalse(worker.remembers(PASSWORD.encode()))
+
     def test_a_client_that_vanishes_ends_it(self):
         postern = self.start_script(self.GREET + "printf 'a OK in\\r\\n'; read line")
         for connect in (postern.connect, postern.connect_stls, postern.connect_tls):
