@@ -15,7 +15,11 @@ Greeting ReadGreeting(absl::string_view line, absl::string_view tag, std::string
     return Greeting::kReady;
   }
   *reply = std::string(line);
-  if (absl::StartsWith(line, "* OK ")) return Greeting::kMore;
+  if (absl::StartsWith(line, "* OK ")) {
+    // Cut, it could lack the end of a response code.
+    if (line.size() > kReplyOctetsMax) *reply = "* OK more than can be told here";
+    return Greeting::kMore;
+  }
   if (!absl::StartsWith(line, "* BYE ")) *reply = "* BYE the mail server is not available, try again later";
   return Greeting::kRefused;
 }

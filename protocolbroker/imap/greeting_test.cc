@@ -15,6 +15,13 @@ TEST(GreetingTest, ALongListIsLeftOut) {
   EXPECT_EQ(reply, "t1 OK logged in");
 }
 
+TEST(GreetingTest, ALongLineBeforeItIsNotCutInTheMiddle) {
+  std::string reply;
+  const std::string line = absl::StrCat("* OK [X ", std::string(kReplyOctetsMax, 'x'), "] hello");
+  EXPECT_EQ(ReadGreeting(line, "t1", &reply), Greeting::kMore);
+  EXPECT_EQ(reply, "* OK more than can be told here");
+}
+
 TEST(GreetingTest, FollowsTheTable) {
   const char kGone[] = "* BYE the mail server is not available, try again later";
   const struct {
