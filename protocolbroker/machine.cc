@@ -9,7 +9,7 @@ void Machine::Forget() {
   sasl_.Forget();
 }
 
-Step Machine::OnLiteral(absl::string_view) { return Close("", "no_literals"); }
+Step Machine::OnLiteral(absl::string_view) { return Close("", "error"); }
 
 Step Machine::OnTls() {
   Forget();
