@@ -47,10 +47,9 @@ struct Client {
   base::UniqueFd backend_socket;  // of kConnect: not connected yet
 };
 
-// Speaks with the client until a backend has the stream or the session is over; ok in both cases. With login by the
-// backend it may stay between the two. `tls` is where to
-// ask for TLS, shared by all workers; `control` hangs up with the supervisor. Logs "dialogue_end" unless a backend
-// took over.
+// Speaks with the client until a backend has the stream or the session is over; ok in both cases. Where we relay, that
+// is the end of the session. `tls` is where to ask for TLS, shared by all workers; `control` hangs up with the
+// supervisor. Logs "dialogue_end" unless a backend took over.
 absl::Status Serve(const Listener& listener, const Limits& limits, Client client, const TlsChannel& tls, int control);
 
 }  // namespace postern::protocolbroker
