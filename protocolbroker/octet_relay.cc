@@ -26,7 +26,8 @@ class Flow {
   absl::string_view Read() {
     const ssize_t octets = recv(from_, octets_.data(), octets_.size(), MSG_DONTWAIT);
     if (octets > 0) end_ = static_cast<size_t>(octets);
-    ended_ = octets == 0 || (octets < 0 && errno != EAGAIN && errno != EINTR);  // a reset is an end too
+    lost_ = octets < 0 && errno != EAGAIN && errno != EINTR;
+    ended_ = octets == 0 || lost_;
     return absl::string_view(octets_.data(), end_);
   }
   // False: nobody reads any more. What there was has nowhere to go.
@@ -39,6 +40,7 @@ class Flow {
   }
   bool empty() const { return begin_ == end_; }
   bool ended() const { return ended_; }
+  bool lost() const { return lost_; }  // reset: nobody hears an answer either
   // What to wait for on either side.
   short wants_from() const { return empty() && !ended_ ? POLLIN : 0; }
   short wants_to() const { return empty() ? 0 : POLLOUT; }
@@ -51,7 +53,7 @@ class Flow {
   }
 
   const int from_, to_;
-  bool ended_ = false;
+  bool ended_ = false, lost_ = false;
   size_t begin_ = 0, end_ = 0;
   std::array<char, 16384> octets_;
 };
@@ -82,6 +84,7 @@ absl::Status RelayOctets(int client, int backend, int control, Watcher& watcher,
     if (down.ended() && down.empty()) return absl::OkStatus();
     if (fds[0].revents != 0 && up.wants_from() != 0) watcher.OnClient(up.Read());
     if (!up.empty()) (void)up.Write();  // a backend that takes no more may have said why: that is still to be read
+    if (up.lost()) return absl::OutOfRangeError("the client has gone");
     // It may have closed its own side only, behind a LOGOUT for example, and wait for the answers.
     if (up.ended() && up.empty() && last_words == base::Deadline::Never()) last_words = base::Deadline::In(kLastWords);
   }

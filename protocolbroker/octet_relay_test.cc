@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "base/unique_fd.h"
 #include "ipc/channel.h"
 
@@ -116,6 +117,15 @@ TEST_F(OctetRelayTest, AClientThatClosedItsSideHearsTheAnswers) {
   EXPECT_TRUE(Relay(seen).ok());
   backend.join();
   EXPECT_EQ(ReadAll(client_), "* BYE\r\n");
+}
+
+TEST_F(OctetRelayTest, AClientThatIsResetIsWaitedForNoLonger) {
+  ASSERT_EQ(write(client_inner_.get(), "* 1 EXISTS\r\n", 12), 12);  // unread, which makes the end a reset: unix(7)
+  client_.Reset();
+  const absl::Time before = absl::Now();
+  Seen seen(true);
+  EXPECT_TRUE(absl::IsOutOfRange(Relay(seen)));
+  EXPECT_LT(absl::Now() - before, absl::Seconds(1));
 }
 
 TEST_F(OctetRelayTest, HasADeadlineForTheLoginAndAnIdleLimit) {
