@@ -3,12 +3,12 @@
 import os
 import socket
 import struct
-import threading
 import unittest
 
 import harness
 import pop3
 from harness import ROOT, eventually
+from listener import Listener
 
 PASSWORD = "by-the-backend"
 
@@ -298,42 +298,6 @@ class ClearTextTest(SelfLoginTest):
             client.send(b"X" * 5000 + b"\r\n")
             self.assertEqual(client.rest(), b"-ERR line too long\r\n")
             self.postern.log.wait("dialogue_end", why="line_too_long")
-
-
-class Listener:
-    """A backend elsewhere: accepts, reads a header if there is to be one, greets, and echoes lines."""
-
-    def __init__(self, address, header, greeting=b"+OK elsewhere\r\n"):
-        self.sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # old connections may linger on the port
-        self.sock.bind(address)
-        self.sock.listen()
-        self.header, self.greeting, self.headers = header, greeting, []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def close(self):
-        self.sock.close()
-
-    def _serve(self):
-        try:
-            while True:
-                connection, _ = self.sock.accept()
-                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-        except OSError:
-            pass
-
-    def _talk(self, connection):
-        with connection, connection.makefile("rb") as stream:
-            if self.header == 1:
-                self.headers.append(stream.readline())
-            elif self.header == 2:
-                start = stream.read(16)
-                self.headers.append(start + stream.read(struct.unpack(">H", start[14:])[0]))
-            connection.sendall(self.greeting)
-            for line in stream:
-                connection.sendall(b"+OK bye\r\n" if line == b"QUIT\r\n" else b"+OK you said " + line)
-                if line == b"QUIT\r\n":
-                    return
 
 
 class ConnectTest(harness.PosternTest):
