@@ -33,6 +33,10 @@ constexpr absl::Duration kHandshakeGrace = absl::Seconds(2);  // for the fork, b
 constexpr int kGreetingLinesMax = 16;
 constexpr size_t kBackendLineOctetsMax = 8192;  // a greeting of IMAP may list all capabilities
 
+// What travels to other roles would be cut if it did not fit.
+static_assert(sizeof(ipc::Stream{}.tag.data) >= imap::kTagOctetsMax);
+static_assert(sizeof(ipc::Resume{}.line.data) >= imap::kReplyOctetsMax);
+
 std::unique_ptr<Machine> MakeMachine(const Listener& listener) {
   if (listener.protocol == Protocol::kImap) return std::make_unique<imap::Machine>(listener.settings);
   return std::make_unique<pop3::Machine>(listener.settings);
